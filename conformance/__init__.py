@@ -1,0 +1,1 @@
+"""The conformance suite: checks implementations of the MX formats against the exact emulator."""
