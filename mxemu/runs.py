@@ -1,0 +1,163 @@
+"""Runs tables: a whole encoder as the input bits at which its code changes.
+
+Under every rounding but STOCHASTIC an encoder is a monotone step function of its input, so the 2^32 binary32
+inputs of an E4M3 encoder are 256 rows. A table is computed from `scalar.encode_bits` by bisection and is the
+complete definition of that encoder: expected values, vectors and array tables come from it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from mxemu.errors import BadValue
+from mxemu.formats import BINARY32, ElementFormat, FloatFormat
+from mxemu.formats import carrier as find_carrier
+from mxemu.formats import element as find_element
+from mxemu.profile import OCP, Profile, Rounding
+from mxemu.scalar import check_code, encode_bits
+
+
+class Run(NamedTuple):
+    """All inputs from ``first`` up to the next row's ``first`` become ``code``."""
+
+    first: int
+    code: int
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs table of one encoder.
+
+    Attributes
+    ----------
+    element : FloatFormat or IntFormat
+    carrier : FloatFormat
+    profile : Profile
+    rows : tuple of Run
+        In order of the input's bits, read as an unsigned integer; the first row starts at 0.
+    """
+
+    element: ElementFormat
+    carrier: FloatFormat
+    profile: Profile
+    rows: tuple[Run, ...]
+
+    @cached_property
+    def firsts(self) -> tuple[int, ...]:
+        """First input bits of each row."""
+        return tuple(row.first for row in self.rows)
+
+    @cached_property
+    def codes(self) -> tuple[int, ...]:
+        """Code of each row."""
+        return tuple(row.code for row in self.rows)
+
+    def code(self, bits: int) -> int:
+        """The code of one input, by bisection."""
+        check_code(bits, self.carrier)
+        return self.rows[bisect_right(self.firsts, bits) - 1].code
+
+    def last(self, row: int) -> int:
+        """Last input bits of a row."""
+        return (
+            self.firsts[row + 1] - 1 if row + 1 < len(self.rows) else (1 << self.carrier.width) - 1
+        )
+
+
+def runs(
+    element: ElementFormat | str, carrier: FloatFormat | str = BINARY32, profile: Profile = OCP
+) -> Runs:
+    """Build, or take from the cache, the runs table of an encoder.
+
+    Parameters
+    ----------
+    element : FloatFormat, IntFormat or str
+    carrier : FloatFormat or str
+    profile : Profile
+        Any rounding but STOCHASTIC.
+
+    Returns
+    -------
+    Runs
+
+    Raises
+    ------
+    BadValue
+        For STOCHASTIC rounding, whose result is no function of the input alone.
+
+    Examples
+    --------
+    >>> table = runs("E2M1")
+    >>> len(table.rows), table.rows[1]
+    (18, Run(first=1048576001, code=1))
+    """
+    if profile.rounding is Rounding.STOCHASTIC:
+        raise BadValue(
+            "STOCHASTIC rounding has no runs table; its result depends on the random word"
+        )
+    return _build(find_element(element), find_carrier(carrier), profile)
+
+
+@lru_cache(maxsize=512)
+def _build(element: ElementFormat, carrier: FloatFormat, profile: Profile) -> Runs:
+    rows: list[Run] = []
+    borders = {carrier.sign_mask, *_nan_spans(carrier)}
+    for first, last in _monotone_spans(carrier):
+        for run in _changes(first, last, element, carrier, profile):
+            if run.first in borders or not rows or rows[-1].code != run.code:
+                rows.append(run)
+    return Runs(element, carrier, profile, tuple(rows))
+
+
+def _nan_spans(carrier: FloatFormat) -> tuple[int, int]:
+    """First NaN input of either sign. NaN has rows of its own, whatever code it shares with a number."""
+    first = carrier.magnitude_mask - len(carrier.nans) + 1
+    return first, carrier.sign_mask | first
+
+
+def _monotone_spans(carrier: FloatFormat) -> Iterator[tuple[int, int]]:
+    """Spans of input bits in which the value rises or falls with the bits: zero, subnormal and normal, Inf, NaN."""
+    inf = carrier.magnitude_mask - len(carrier.nans)
+    subnormal = 1 << carrier.mantissa_bits
+    for sign in (0, carrier.sign_mask):
+        borders = (0, 1, subnormal, inf, inf + 1, carrier.magnitude_mask + 1)
+        for first, after in pairwise(borders):
+            if first < after:  # a carrier without mantissa or without NaN lacks some of the spans
+                yield sign | first, sign | (after - 1)
+
+
+def _changes(
+    first: int, last: int, element: ElementFormat, carrier: FloatFormat, profile: Profile
+) -> Iterator[Run]:
+    """The runs of one monotone span: equal codes at both ends mean one code throughout.
+
+    Any split points would do. A code changes at, or one above, a number with few significant bits, so splitting
+    below, at and above the roundest number of a span finds all changes in a few steps each.
+    """
+    ends = [(bits, encode_bits(bits, carrier, element, profile).code) for bits in (first, last)]
+    yield Run(*ends[0])
+    spans = [(ends[0], ends[1])]
+    while spans:
+        low, high = spans.pop()
+        if low[1] == high[1]:
+            continue
+        if high[0] - low[0] == 1:
+            yield Run(*high)
+            continue
+        round_number = _roundest(low[0] + 1, high[0] - 1)
+        inner = range(max(round_number - 1, low[0] + 1), min(round_number + 2, high[0]))
+        # Inner points make every piece shorter than the span, so this ends.
+        assert low[0] < inner[0] <= inner[-1] < high[0]
+        split = [(bits, encode_bits(bits, carrier, element, profile).code) for bits in inner]
+        spans += reversed(list(pairwise([low, *split, high])))
+
+
+def _roundest(low: int, high: int) -> int:
+    """The number from low to high with the most trailing zeros, low at least 1."""
+    zeros = ((low - 1) ^ high).bit_length() - 1
+    return high >> zeros << zeros
