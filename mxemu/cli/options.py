@@ -1,0 +1,123 @@
+"""Options that several commands share, and names looked up with a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mxemu.block import value_bits
+from mxemu.errors import BadFormat, BadValue, UnknownName
+from mxemu.formats import (
+    BLOCK_FORMATS,
+    BlockFormat,
+    ElementFormat,
+    FloatFormat,
+    block_format,
+    carrier,
+    element,
+    find,
+)
+from mxemu.profile import Profile, profile
+from mxemu.scalar import decode
+from mxemu.value import parse
+
+_Result = TypeVar("_Result")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def read_profile(text: str) -> Profile:
+    """A profile from ``NAME`` or ``NAME,field=value,...``, such as ``ocp,rounding=to-odd``.
+
+    Raises
+    ------
+    UnknownName, BadValue
+    """
+    name, *changes = text.split(",")
+    found = _hinted("mxemu list profiles", profile, name)
+    pairs: dict[str, Any] = {}
+    for change in changes:
+        field, equals, choice = change.partition("=")
+        if not equals:
+            raise BadValue(
+                f"{change!r} is no change of a profile; expected field=value", "mxemu list profiles"
+            )
+        pairs[field.strip()] = _choice(field.strip(), choice.strip())
+    return _hinted("mxemu list profiles", lambda: found.replace(**pairs)) if pairs else found
+
+
+def _choice(field: str, text: str) -> Any:
+    """A field's value from its text: names stay names, numbers become what the field holds."""
+    match field:
+        case "random_bits" if text.isdecimal():
+            return int(text)
+        case "scale_clamp":
+            return tuple(int(code) if code.isdecimal() else code for code in text.split("-"))
+        case "amax_floor":
+            return decode(value_bits(parse(text)[0]), "binary32")
+        case _:
+            return text
+
+
+def read_format(name: str) -> ElementFormat | BlockFormat:
+    """A format of any sort."""
+    return _hinted("mxemu list formats", find, name)
+
+
+def read_block_format(name: str) -> BlockFormat:
+    """A block format; an element's name is answered with the block formats that hold it."""
+    try:
+        return block_format(name)
+    except UnknownName as problem:
+        problem.hint = "mxemu list formats"
+        held = _element_or_none(name)
+        if held is None:
+            raise
+    holders = [fmt.name for fmt in BLOCK_FORMATS.values() if fmt.element == held]
+    hint = ", ".join([*holders, f"{held}/E8M0/32"])
+    raise BadFormat(f"{held} is an element format; expected a block format", hint)
+
+
+def _element_or_none(name: str) -> ElementFormat | None:
+    try:
+        return element(name)
+    except UnknownName:
+        return None
+
+
+def read_carrier(name: str | None) -> FloatFormat | None:
+    """A carrier, or None if none is named."""
+    return None if name is None else _hinted("mxemu list formats", carrier, name)
+
+
+def _hinted(hint: str, function: Callable[..., _Result], *names: str) -> _Result:
+    """The result of a look-up; an unknown name says where to find the known ones."""
+    try:
+        return function(*names)
+    except UnknownName as problem:
+        problem.hint = problem.hint or hint
+        raise
+
+
+def profile_option(function: _Function) -> _Function:
+    """``--profile``."""
+    return click.option(
+        "--profile",
+        "profile_text",
+        metavar="NAME[,FIELD=VALUE]",
+        default="ocp",
+        show_default=True,
+        help="The choices that the specification leaves open; mxemu list profiles shows them.",
+    )(function)
+
+
+def output_format_option(*formats: str) -> Callable[[_Function], _Function]:
+    """``--output-format``."""
+    return click.option(
+        "--output-format",
+        type=click.Choice(formats),
+        default="text",
+        show_default=True,
+        help="For people, or for programs.",
+    )
