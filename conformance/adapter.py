@@ -1,0 +1,735 @@
+"""What a subject has to look like, how it says what it can do, and how a TARGET becomes one.
+
+An adapter is a module or an object. It needs three attributes, ``name``, ``version`` and ``capabilities``, and a
+function for each operation that its capabilities list. Arrays go in, arrays come out; the checker knows nothing else of
+the implementation under test. `Adapter` states the protocol, ``docs/guides/write-an-adapter.md`` shows it at work.
+
+Notes
+-----
+NumPy is imported by the functions that touch arrays, not by this module: listing subjects must not need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from mxemu.errors import MxemuError, UnknownName, unknown
+from mxemu.formats import CARRIERS, ELEMENTS, block_format, carrier, element
+from mxemu.profile import (
+    OCP,
+    PRESETS,
+    Overflow,
+    Profile,
+    Rounding,
+    from_mapping,
+    plain,
+    profile,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REJECTED = -1
+"""The code that stands for *the subject refused this input*; never a code of a format."""
+
+ELEMENT_OPERATIONS = ("encode", "decode")
+BLOCK_OPERATIONS = ("quantize", "dequantize", "fake_quantize", "dot", "pack", "unpack")
+OPERATIONS = ELEMENT_OPERATIONS + BLOCK_OPERATIONS
+
+CARRIER_DTYPES: Mapping[str, str] = MappingProxyType(
+    {"binary64": "float64", "binary32": "float32", "binary16": "float16", "bfloat16": "uint16"}
+)
+"""The NumPy dtype in which the numbers of a carrier travel; bfloat16 as its bits."""
+
+SYSTEMS = Path(__file__).parent / "systems"
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """The attributes that every adapter has; the functions are optional, one for each operation it offers.
+
+    The functions, with n values or n blocks of k values, and what they return::
+
+        encode(values[n], element, profile) -> codes[n]
+        decode(codes[n], element) -> values[n]
+        quantize(values[n, k], block_format, profile) -> (scales[n], codes[n, k])
+        dequantize(scales[n], codes[n, k], block_format) -> values[n, k]
+        fake_quantize(values[n, k], block_format, profile) -> values[n, k]
+        dot(sa, a, sb, b, c, block_formats, accumulation) -> bits
+        pack(codes, scales, layout) -> bytes
+        unpack(bytes, layout, n) -> (scales, codes)
+
+    Parameters
+    ----------
+    values : ndarray
+        In the dtype of a carrier: float64, float32, float16, or uint16 with the bits of bfloat16. `CARRIER_DTYPES` has
+        them by name. ``decode`` and ``dequantize`` return one of the carriers that they list.
+    codes : ndarray
+        One code in each item, whatever its width, unsigned on the way in. On the way out any integer dtype; -1
+        (`REJECTED`) in a signed one means that the subject refused this input, and a refused block has it as its scale
+        and as all its codes. Any other number outside the format's codes is a wrong result.
+    element, block_format : str
+        Names as ``mxemu list formats`` spells them, E4M3 or MXFP4_E2M1.
+    profile : Profile
+        What is asked for: the declared profile, with ``rounding`` or ``overflow`` replaced when the capabilities offer
+        that. A subject that has only one behaviour leaves the parameter out or ignores it.
+
+    Raises
+    ------
+    Unsupported
+        (`mxemu.errors`) from any function: reported as unsupported, not as a failure. Any other exception is a crash.
+
+    Attributes
+    ----------
+    name, version : str
+        Of the implementation under test, not of the adapter.
+    capabilities : mapping
+        See `Capabilities`.
+    variant : callable, optional
+        ``variant(name)`` returns the adapter that serves a variant, with these attributes and the same record.
+        Without it the same object serves all.
+    """
+
+    name: str
+    version: str
+    capabilities: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a subject offers of one operation.
+
+    Parameters
+    ----------
+    formats : tuple of str
+        Block formats for `BLOCK_OPERATIONS`, element and scale formats for the others.
+    carriers : tuple of str
+        Formats of the values that go in, or for decode and dequantize that come out.
+    roundings, overflows : tuple
+        What the subject can be asked for besides the profile that it declares.
+    """
+
+    formats: tuple[str, ...]
+    carriers: tuple[str, ...] = ()
+    roundings: tuple[Rounding, ...] = ()
+    overflows: tuple[Overflow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The checked form of an adapter's three attributes.
+
+    Parameters
+    ----------
+    name, version : str
+    operations : mapping of str to Operation
+    profile : Profile, optional
+        What the subject declares; None if it declares nothing.
+    k : tuple of int
+        Block sizes it can be asked for besides each block format's own.
+    variants : tuple of str
+    variant : str, optional
+        The one that these capabilities are of.
+    """
+
+    name: str
+    version: str
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    profile: Profile | None = None
+    k: tuple[int, ...] = ()
+    variants: tuple[str, ...] = ()
+    variant: str | None = None
+
+    def offers(self, operation: str, format_name: str, carrier_name: str | None = None) -> bool:
+        """Whether the subject has this operation for this format, and for this carrier if one is named."""
+        offered = self.operations.get(operation)
+        if offered is None or format_name not in offered.formats:
+            return False
+        return carrier_name is None or carrier_name in offered.carriers
+
+    def record(self) -> dict[str, Any]:
+        """The same in lists, names and numbers, as an adapter writes it: for a report or a handshake in JSON."""
+        return {
+            "operations": {
+                name: _plain(asdict(offered)) for name, offered in self.operations.items()
+            },
+            "profile": None if self.profile is None else _profile_record(self.profile),
+            "k": list(self.k),
+            "variants": list(self.variants),
+        }
+
+
+def _profile_record(declared: Profile) -> str | dict[str, Any]:
+    """A preset's name, or the fields that differ from OCP as text and numbers."""
+    preset = PRESETS.get(declared.name)
+    if preset is not None and preset.same_choices(declared):
+        return declared.name
+    changes = {key: _plain_choice(choice) for key, choice in declared.changes().items()}
+    return {"preset": OCP.name} | changes
+
+
+def _plain_choice(choice: object) -> object:
+    """A profile field's value as text, number or list of numbers."""
+    if type(choice) is tuple:
+        return list(choice)
+    return choice if isinstance(choice, int) else plain(choice)
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Tuples as lists, enumerations as their names; empty ones left out."""
+    return {
+        key: [item.name if isinstance(item, Enum) else item for item in items]
+        for key, items in fields.items()
+        if items
+    }
+
+
+def capabilities_of(adapter: object, variant: str | None = None) -> Capabilities:
+    """Read and check what an adapter says about itself.
+
+    Parameters
+    ----------
+    adapter : object
+        A module or object; see `Adapter`.
+    variant : str, optional
+        One of its variants, whose entries replace those of the record.
+
+    Returns
+    -------
+    Capabilities
+
+    Raises
+    ------
+    MxemuError
+        An attribute is missing or has the wrong form, or an operation is listed that the adapter has no function for.
+    UnknownName
+        An operation, format, carrier, rounding, overflow, profile or variant that does not exist.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> record = {"operations": {"decode": {"formats": ["e2m1"], "carriers": ["binary32"]}}}
+    >>> subject = SimpleNamespace(name="mine", version="1", capabilities=record, decode=len)
+    >>> capabilities_of(subject).operations["decode"].formats
+    ('E2M1',)
+    """
+    label = _label(adapter)
+    texts = {key: _text_attribute(adapter, key, label) for key in ("name", "version")}
+    if not hasattr(adapter, "capabilities"):
+        raise _missing(adapter, "capabilities", label)
+    found = parse(texts["name"], texts["version"], adapter.capabilities, variant)
+    for operation in found.operations:
+        if not callable(getattr(adapter, operation, None)):
+            raise MxemuError(
+                f"{label}: capabilities list {operation!r}, but there is no function {operation}"
+            )
+    return found
+
+
+def parse(name: str, version: str, record: object, variant: str | None = None) -> Capabilities:
+    """Check a capability record; `capabilities_of` for one that came without its adapter, as from JSON."""
+    if isinstance(record, Capabilities):
+        return record
+    table = _table(record, f"{name}: capabilities", ("operations", "profile", "k", "variants"))
+    variants = _variants(table.get("variants"), f"{name}: capabilities.variants")
+    if variant is not None:
+        if not variants:
+            raise UnknownName(f"{name} has no variants; expected {name} without [{variant}]")
+        if variant not in variants:
+            raise unknown(f"variant of {name}", variant, variants)
+        table = {**table, **variants[variant]}
+    where = f"{name}: capabilities.operations"
+    if "operations" not in table:
+        raise MxemuError(f"{where} is missing; expected a table from operation to what it offers")
+    return Capabilities(
+        name=name,
+        version=version,
+        operations={
+            key: _operation(key, offer, where)
+            for key, offer in _table(table["operations"], where).items()
+        },
+        profile=_declared(table.get("profile"), f"{name}: capabilities.profile"),
+        k=_sizes(table.get("k", ()), f"{name}: capabilities.k"),
+        variants=tuple(variants),
+        variant=variant,
+    )
+
+
+def _label(adapter: object) -> str:
+    """How errors call an adapter: its file if it is one, else its type."""
+    if isinstance(adapter, ModuleType):
+        return Path(adapter.__file__).name if adapter.__file__ else adapter.__name__
+    return type(adapter).__name__
+
+
+def _text_attribute(adapter: object, key: str, label: str) -> str:
+    if not hasattr(adapter, key):
+        raise _missing(adapter, key, label)
+    found = getattr(adapter, key)
+    if not isinstance(found, str) or not found:
+        raise MxemuError(f"{label}: {key} is {found!r}; expected a text that is not empty")
+    return found
+
+
+def _missing(adapter: object, key: str, label: str) -> MxemuError:
+    """The error for an absent attribute, pointing at an adapter inside a module that is none itself."""
+    inside = [name for name in _public(adapter) if hasattr(getattr(adapter, name), "capabilities")]
+    hint = f"an adapter inside it is named after a colon: {label}:{inside[0]}" if inside else ""
+    return MxemuError(
+        f"{label} has no {key!r}; an adapter has name, version and capabilities", hint
+    )
+
+
+def _public(holder: object) -> list[str]:
+    """Names in a module or object that could be meant, without imported modules."""
+    names = (
+        [name for name in vars(holder) if not name.startswith("_")]
+        if hasattr(holder, "__dict__")
+        else []
+    )
+    return [name for name in names if not isinstance(getattr(holder, name), ModuleType)]
+
+
+def _table(found: object, where: str, keys: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """A mapping with text keys, only those named if any are."""
+    if not isinstance(found, Mapping):
+        raise MxemuError(f"{where} is {found!r}; expected a table (a dict)")
+    for key in found:
+        if not isinstance(key, str) or (keys and key not in keys):
+            raise unknown(f"key in {where}", key, keys or ["a text"])
+    return found
+
+
+def _names(found: object, where: str) -> tuple[str, ...]:
+    """A list of texts."""
+    if not isinstance(found, (list, tuple)):
+        raise MxemuError(f"{where} is {found!r}; expected a list of names")
+    for name in found:
+        if not isinstance(name, str):
+            raise MxemuError(f"{where} holds {name!r}; expected names")
+    if not found:
+        raise MxemuError(f"{where} is empty; leave the operation out, or name what it offers")
+    return tuple(found)
+
+
+def _operation(operation: str, offer: object, where: str) -> Operation:
+    """One entry of the operations table."""
+    if operation not in OPERATIONS:
+        raise unknown(f"operation in {where}", operation, OPERATIONS)
+    where = f"{where}.{operation}"
+    table = _table(offer, where, ("formats", "carriers", "roundings", "overflows"))
+    moves_values = operation not in ("pack", "unpack")
+    for key in ("formats", "carriers") if moves_values else ("formats",):
+        if key not in table:
+            raise MxemuError(f"{where}.{key} is missing; expected a list of names")
+    look_up = block_format if operation in BLOCK_OPERATIONS else _element
+    return Operation(
+        formats=_looked_up(table["formats"], f"{where}.formats", lambda name: look_up(name).name),
+        carriers=_looked_up(table["carriers"], f"{where}.carriers", lambda name: carrier(name).name)
+        if moves_values
+        else (),
+        roundings=_members(table.get("roundings"), f"{where}.roundings", Rounding),
+        overflows=_members(table.get("overflows"), f"{where}.overflows", Overflow),
+    )
+
+
+def _element(name: str) -> Any:
+    """An element or scale format; the carriers, which the registry finds too, are none."""
+    found = element(name)
+    if found.name in CARRIERS:
+        raise unknown("element format", name, ELEMENTS)
+    return found
+
+
+_Found = TypeVar("_Found")
+_Member = TypeVar("_Member", bound=Enum)
+
+
+def _looked_up(found: object, where: str, look_up: Callable[[str], _Found]) -> tuple[_Found, ...]:
+    """Every name of a list looked up; an unknown one is reported with its place in the record."""
+    try:
+        return tuple(look_up(name) for name in _names(found, where))
+    except UnknownName as error:
+        raise UnknownName(f"{where}: {error}", error.hint) from None
+
+
+def _members(found: object, where: str, kind: type[_Member]) -> tuple[_Member, ...]:
+    """Members of an enumeration by name, in any case and with either of ``-`` and ``_``."""
+    if found is None:
+        return ()
+    members = {member.name: member for member in kind}
+
+    def look_up(name: str) -> _Member:
+        key = name.upper().replace("-", "_")
+        if key not in members:
+            raise unknown(kind.__name__.lower(), name, members)
+        return members[key]
+
+    return _looked_up(found, where, look_up)
+
+
+def _declared(found: object, where: str) -> Profile | None:
+    """The declared profile from a preset's name, a table of fields, a record, or None."""
+    if found is None or isinstance(found, Profile):
+        return found
+    try:
+        if isinstance(found, str):
+            return profile(found)
+        if isinstance(found, Mapping):
+            return from_mapping(found)
+    except MxemuError as error:
+        raise type(error)(f"{where}: {error}", error.hint) from None
+    raise MxemuError(f"{where} is {found!r}; expected a preset's name, a table of fields, or None")
+
+
+def _sizes(found: object, where: str) -> tuple[int, ...]:
+    if not isinstance(found, (list, tuple)) or not all(
+        type(size) is int and size > 0 for size in found
+    ):
+        raise MxemuError(f"{where} is {found!r}; expected a list of block sizes, integers from 1")
+    return tuple(found)
+
+
+def _variants(found: object, where: str) -> Mapping[str, Mapping[str, Any]]:
+    """Variants by name with the entries that each replaces; a bare list replaces nothing."""
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        return {name: {} for name in _names(found, where)}
+    own = ("operations", "profile", "k")
+    return {
+        name: _table(changes, f"{where}.{name}", own)
+        for name, changes in _table(found, where).items()
+    }
+
+
+class Target(NamedTuple):
+    """A TARGET of the command line, taken apart.
+
+    Parameters
+    ----------
+    kind : str
+        ``system`` (a folder of this suite), ``file`` or ``module``.
+    where : str
+        The system's name, the path, or the dotted module name.
+    attribute : str, optional
+        The object inside, dotted; None for the module itself.
+    variant : str, optional
+    """
+
+    kind: str
+    where: str
+    attribute: str | None = None
+    variant: str | None = None
+
+
+def parse_target(target: str) -> Target:
+    """Take a TARGET apart: ``NAME``, ``file.py[:object]`` or ``pkg.mod[:object]``, each with ``[variant]`` after it.
+
+    A known name wins; ``./`` forces a path.
+
+    Raises
+    ------
+    UnknownName
+        For a plain word that is no subject.
+
+    Examples
+    --------
+    >>> parse_target("./mine.py:Rounds[up]")
+    Target(kind='file', where='./mine.py', attribute='Rounds', variant='up')
+    """
+    match = re.fullmatch(r"(.*?)(?:\[([^\[\]]*)\])?", target.strip(), re.DOTALL)
+    assert match is not None  # every text matches
+    rest, variant = match[1], match[2]
+    if rest in systems():
+        return Target("system", rest, None, variant)
+    where, colon, attribute = rest.rpartition(":")
+    if not colon or not all(part.isidentifier() for part in attribute.split(".")):
+        where, attribute = rest, ""
+    if where.endswith(".py") or where.startswith(".") or "/" in where or os.sep in where:
+        return Target("file", where, attribute or None, variant)
+    if all(part.isidentifier() for part in where.split(".")) and (attribute or "." in where):
+        return Target("module", where, attribute or None, variant)
+    raise _unknown_subject(rest)
+
+
+def _unknown_subject(name: str) -> UnknownName:
+    error = unknown("subject", name, systems())
+    if Path(f"{name}.py").is_file():
+        error.hint = f"for the file write ./{name}.py"
+    else:
+        error.hint = _SPELLINGS
+    return error
+
+
+_SPELLINGS = "a file is written path/to/file.py or file.py:object, a module pkg.mod:object"
+
+
+def load(target: str) -> Any:
+    """Find the adapter of a TARGET; this imports it, so it runs the subject's code.
+
+    Parameters
+    ----------
+    target : str
+        See `parse_target`. Without ``:object`` the module itself is the adapter. A class is instantiated. A file's
+        folder is put last on the import path, a module is looked for in the working directory too.
+
+    Returns
+    -------
+    object
+        The adapter; `capabilities_of` checks it. If a variant is named and the adapter has ``variant``, what that
+        returns.
+
+    Raises
+    ------
+    UnknownName
+        No subject or no object of this name, with a did-you-mean.
+    MxemuError
+        The file is not there or cannot be imported, or the subject's library is not installed.
+    """
+    parsed = parse_target(target)
+    match parsed.kind:
+        case "system":
+            module = _import_system(parsed.where)
+        case "file":
+            module = _import_file(parsed.where)
+        case _:
+            module = _import_module(parsed.where)
+    found = _attribute(module, parsed.attribute, parsed.where)
+    if isinstance(found, type):
+        found = _guarded(found, f"make {parsed.attribute} of {parsed.where}")
+    select = getattr(found, "variant", None)
+    if parsed.variant is None or not callable(select):
+        return found
+    capabilities_of(found, parsed.variant)  # a variant that is not listed is reported as such
+    return _guarded(
+        lambda: select(parsed.variant), f"select variant {parsed.variant} of {parsed.where}"
+    )
+
+
+def _import_system(name: str) -> ModuleType:
+    """A built-in adapter; its library is named when it is not installed or too old."""
+    needed = " ".join(requirements(name))
+    try:
+        return _guarded(
+            lambda: importlib.import_module(f"conformance.systems.{name}.adapter"),
+            f"load subject {name}, which needs {needed}",
+        )
+    except MxemuError as error:
+        error.hint = f"install it with: python -m pip install {needed}"
+        raise
+
+
+def _import_file(where: str) -> ModuleType:
+    """A user's file as a module of its own name, whatever other module has that name."""
+    path = Path(where)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "not there"
+        raise MxemuError(f"file {where} is {what}; expected a Python file with an adapter")
+    name = f"mxemu_subject_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise MxemuError(
+            f"file {where} does not end in .py; expected a Python file with an adapter"
+        )
+    _look_in(path.resolve().parent)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look their module up there
+    run = spec.loader.exec_module
+    try:
+        _guarded(lambda: run(module), f"import {where}", path)
+    except MxemuError:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _import_module(where: str) -> ModuleType:
+    _look_in(Path.cwd())
+    try:
+        return _guarded(lambda: importlib.import_module(where), f"import {where}")
+    except MxemuError as error:
+        error.hint = _SPELLINGS
+        raise
+
+
+def _look_in(folder: Path) -> None:
+    """Put a folder last on the import path, so that nothing in it hides an installed package."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _guarded(run: Callable[[], _Found], what: str, path: Path | None = None) -> _Found:
+    """The result of somebody else's code; whatever it raises becomes one line that says what and where."""
+    try:
+        return run()
+    except SystemExit as error:
+        raise MxemuError(f"cannot {what}: it called exit({error.code})") from None
+    except SyntaxError as error:
+        place = f"{Path(error.filename or what).name}:{error.lineno}"
+        raise MxemuError(f"cannot {what}: SyntaxError: {error.msg} ({place})") from None
+    except Exception as error:  # noqa: BLE001 - any exception of the user's code is the user's to see
+        text = (str(error).splitlines() or [""])[0]
+        raise MxemuError(
+            f"cannot {what}: {type(error).__name__}: {text}{_place(error, path)}"
+        ) from None
+
+
+def _place(error: BaseException, path: Path | None) -> str:
+    """File and line of the last frame in the user's file, or of the last frame outside the import machinery."""
+    own = (__file__, importlib.__file__, "<frozen")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(own)
+    ]
+    if path is not None:
+        frames = [frame for frame in frames if Path(frame.filename).name == path.name] or frames
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+
+
+def _attribute(module: ModuleType, attribute: str | None, where: str) -> Any:
+    found: Any = module
+    for part in attribute.split(".") if attribute else ():
+        if not hasattr(found, part):
+            known = _public(found)
+            if not known:
+                raise UnknownName(f"no object {part!r} in {where}: nothing public is defined there")
+            raise unknown(f"object in {where}:", part, known)
+        found = getattr(found, part)
+    return found
+
+
+def call(function: Callable[..., Any], *arguments: object) -> Any:
+    """Call a function of an adapter with as many of the arguments as it takes.
+
+    A subject without choices may leave trailing parameters out: ``encode(values, element)``.
+
+    Examples
+    --------
+    >>> call(lambda values, element: element, [1.0], "E2M1", "the profile")
+    'E2M1'
+    """
+    return function(*arguments[: _arity(function, len(arguments))])
+
+
+def _arity(function: Callable[..., Any], given: int) -> int:
+    """How many positional arguments a callable takes, at most those given; all when it does not say."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return given
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return given
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return min(given, sum(parameter.kind in positional for parameter in parameters))
+
+
+def or_rejected(
+    encode: Callable[[NDArray[Any]], NDArray[Any]],
+    values: NDArray[Any],
+    refusals: tuple[type[Exception], ...] = (ValueError,),
+) -> NDArray[Any]:
+    """Encode an array with a function that raises for inputs it refuses; those become `REJECTED`.
+
+    The array is halved until each refused value stands alone, so that one NaN costs a few calls more and not one call
+    for each value.
+
+    Parameters
+    ----------
+    encode : callable
+        Values in, as many codes out.
+    values : ndarray of shape (n,)
+    refusals : tuple of exception types
+        What the subject raises on purpose. Anything else passes through, and is a crash.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        As the function returned it if nothing was refused, else int64.
+
+    Notes
+    -----
+    Codes that int64 does not hold are cut to its largest number, which no format has as a code either.
+    """
+    import numpy as np
+
+    pieces = list(_halves(encode, values, refusals))
+    if len(pieces) == 1 and pieces[0] is not None:
+        return pieces[0]
+    rejected = np.array([REJECTED], dtype=np.int64)
+    return np.concatenate([rejected if piece is None else _signed(piece) for piece in pieces])
+
+
+def _signed(codes: NDArray[Any]) -> NDArray[Any]:
+    """Codes as int64; the largest uint64 must not turn into `REJECTED`."""
+    import numpy as np
+
+    top = np.iinfo(np.int64).max
+    return (np.minimum(codes, top) if codes.dtype == np.uint64 else codes).astype(np.int64)
+
+
+def _halves(
+    encode: Callable[[NDArray[Any]], NDArray[Any]],
+    values: NDArray[Any],
+    refusals: tuple[type[Exception], ...],
+) -> Iterator[NDArray[Any] | None]:
+    """The codes of each longest run that halving finds accepted, in order; None for one refused value."""
+    import numpy as np
+
+    try:
+        yield np.asarray(encode(values))
+    except refusals:
+        if len(values) == 1:
+            yield None
+            return
+        middle = len(values) // 2
+        yield from _halves(encode, values[:middle], refusals)
+        yield from _halves(encode, values[middle:], refusals)
+
+
+@cache
+def systems() -> tuple[str, ...]:
+    """Names of the built-in subjects: the folders of ``conformance/systems`` with an adapter."""
+    return tuple(sorted(folder.parent.name for folder in SYSTEMS.glob("*/adapter.py")))
+
+
+def system_folder(name: str) -> Path:
+    """The folder of a built-in subject, with its requirements, declared profile and known deviations."""
+    if name not in systems():
+        raise _unknown_subject(name)
+    return SYSTEMS / name
+
+
+def requirements(name: str) -> tuple[str, ...]:
+    """What a built-in subject needs installed, pinned: the lines of its ``requirements.txt``."""
+    lines = (system_folder(name) / "requirements.txt").read_text("utf-8").splitlines()
+    return tuple(line for line in map(str.strip, lines) if line and not line.startswith("#"))
+
+
+def declared_profile(name: str) -> Any:
+    """What a built-in subject's ``profile.toml`` declares, in the form that ``capabilities["profile"]`` takes.
+
+    Returns
+    -------
+    str or dict
+        The preset's name, or with overrides a table of ``preset`` and the overridden fields.
+    """
+    text = (system_folder(name) / "profile.toml").read_text("utf-8")
+    table = tomllib.loads(text)
+    overrides = table.get("overrides", {})
+    return {"preset": table["profile"], **overrides} if overrides else table["profile"]

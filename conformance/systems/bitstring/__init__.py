@@ -1,0 +1,1 @@
+"""The subject bitstring: adapter, pinned requirements, declared profile."""

@@ -1,0 +1,1 @@
+"""The subject gfloat: adapter, pinned requirements, declared profile."""

@@ -1,0 +1,1 @@
+"""The subject ml_dtypes: adapter, pinned requirements, declared profile."""
