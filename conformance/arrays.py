@@ -1,0 +1,99 @@
+"""Bit patterns as NumPy arrays: carriers, runs tables by bisection, and the codes that are NaN."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mxemu.block import value_bits
+from mxemu.formats import ElementFormat, FloatFormat
+from mxemu.profile import Profile
+from mxemu.runs import runs
+from mxemu.scalar import decode
+
+Array = NDArray[Any]
+
+VALUE_DTYPES = {
+    "binary64": np.float64,
+    "binary32": np.float32,
+    "binary16": np.float16,
+    "bfloat16": np.uint16,
+}
+BITS_DTYPES = {
+    "binary64": np.uint64,
+    "binary32": np.uint32,
+    "binary16": np.uint16,
+    "bfloat16": np.uint16,
+}
+
+
+def as_values(bits: Array, carrier: str) -> Array:
+    """The same memory seen as numbers of a carrier; bfloat16 stays uint16 bits."""
+    return np.ascontiguousarray(bits, dtype=BITS_DTYPES[carrier]).view(VALUE_DTYPES[carrier])
+
+
+def as_bits(values: Array, carrier: str) -> Array:
+    """The bit patterns of an array of numbers."""
+    return np.ascontiguousarray(values, dtype=VALUE_DTYPES[carrier]).view(BITS_DTYPES[carrier])
+
+
+@lru_cache(maxsize=512)
+def _table(element: ElementFormat, carrier: FloatFormat, profile: Profile) -> tuple[Array, Array]:
+    table = runs(element, carrier, profile)
+    return np.array(table.firsts, dtype=np.uint64), np.array(table.codes, dtype=np.int64)
+
+
+def encode_by_runs(
+    bits: Array, element: ElementFormat, carrier: FloatFormat, profile: Profile
+) -> Array:
+    """Expected codes of many inputs, by bisection in the runs table of the exact core.
+
+    Returns
+    -------
+    ndarray of int64, shape of ``bits``
+    """
+    firsts, codes = _table(element, carrier, profile)
+    return codes[np.searchsorted(firsts, bits.astype(np.uint64), side="right") - 1]
+
+
+def span_by_runs(
+    first: int, count: int, element: ElementFormat, carrier: FloatFormat, profile: Profile
+) -> Array:
+    """Expected codes of the inputs first, first + 1, ..., without bisection."""
+    firsts, codes = _table(element, carrier, profile)
+    start = int(np.searchsorted(firsts, first, side="right")) - 1
+    stop = int(np.searchsorted(firsts, first + count, side="left"))
+    edges = np.append(firsts[start:stop], np.uint64(first + count)).astype(np.int64)
+    edges[0] = first
+    return np.repeat(codes[start:stop], np.diff(edges))
+
+
+def nan_code_mask(fmt: ElementFormat) -> Array:
+    """Which codes of a format are NaN, as a boolean table of 2^width entries."""
+    mask = np.zeros(1 << fmt.width, dtype=bool)
+    if isinstance(fmt, FloatFormat):
+        mask[list(fmt.nan_codes)] = True
+    return mask
+
+
+def is_nan_bits(bits: Array, carrier: FloatFormat) -> Array:
+    """Which inputs are NaN."""
+    magnitude = bits & bits.dtype.type(carrier.magnitude_mask)
+    return magnitude > bits.dtype.type(carrier.magnitude_mask - len(carrier.nans))
+
+
+@lru_cache(maxsize=128)
+def decode_table(fmt: ElementFormat, carrier: FloatFormat) -> Array:
+    """The carrier's bits of every code of a format."""
+    codes = range(1 << fmt.width)
+    return np.array(
+        [value_bits(decode(code, fmt), carrier) for code in codes], dtype=BITS_DTYPES[carrier.name]
+    )
+
+
+def fits(codes: Array, fmt: ElementFormat) -> Array:
+    """Which entries are codes of a format at all."""
+    return (codes >= 0) & (codes < 1 << fmt.width)

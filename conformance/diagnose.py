@@ -1,0 +1,212 @@
+"""Why a group of outcomes differs: the profile, or else the known mistake, that explains all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+
+from conformance.adapter import REJECTED
+from conformance.arrays import Array
+from conformance.judges import Judge, ScaleCastJudge
+from mxemu.profile import Profile, Rounding, alternatives, plain
+
+CLOSE = 0.95
+"""Share of the wrong cases that a mistake must explain to be named although it does not explain all."""
+
+MOST_CHANGES = 3
+"""Profiles that differ in more fields than this are not tried."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """An explanation and how much it explains.
+
+    Attributes
+    ----------
+    name : str
+        Pasteable: ``overflow=overflow``, or the name of a mistake.
+    kind : str
+        ``profile`` (legal), ``departure`` (a profile that breaks a clause) or ``mistake``.
+    explains, of : int
+        Cases explained, of all cases judged, agreeing ones included.
+    profile : Profile, optional
+    clauses : tuple of str
+        What a departure breaks.
+    note : str
+        Key of the note that says more about a mistake.
+    """
+
+    name: str
+    kind: str
+    explains: int
+    of: int
+    profile: Profile | None = None
+    clauses: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.explains == self.of
+
+
+def candidates(
+    judge: Judge, base: Profile, field_names: Iterable[str], probes: Sequence[int]
+) -> Iterator[Profile]:
+    """Profiles near a base, fewest changes first.
+
+    A change that alters nothing about the differing probes cannot explain them and takes part in no combination.
+    """
+    before = [judge.expectation(index, base) for index in probes]
+    useful: dict[str, list[object]] = {}
+    for field_name in field_names:
+        for choice in _others(base, field_name):
+            changed = base.replace(**{field_name: choice})
+            if [judge.expectation(index, changed) for index in probes] != before:
+                useful.setdefault(field_name, []).append(choice)
+    for count in range(1, MOST_CHANGES + 1):
+        for chosen in combinations(useful, count):
+            for values in product(*(useful[field_name] for field_name in chosen)):
+                yield base.replace(**dict(zip(chosen, values, strict=True)))
+
+
+def _others(base: Profile, field_name: str) -> list[object]:
+    """The other values of a field; STOCHASTIC has no expectation to compare with."""
+    current = getattr(base, field_name)
+    return [
+        choice
+        for choice in alternatives(field_name)
+        if choice != current and choice is not Rounding.STOCHASTIC
+    ]
+
+
+def name_of(profile: Profile, base: Profile) -> str:
+    """The fields in which a profile differs from a base."""
+    return ", ".join(f"{key}={plain(value)}" for key, value in profile.changes(base).items())
+
+
+def explain_judged(judge: Judge, observed: Array, base: Profile, wrong: Array) -> Hypothesis | None:
+    """The nearest profile under which no judged case differs, legal ones before others.
+
+    Parameters
+    ----------
+    judge : Judge
+    observed : ndarray
+    base : Profile
+        What was asked for.
+    wrong : ndarray of bool
+        Judged cases that differ from the base, and silent ones that break a promise.
+    """
+    found = None
+    promised = bool((wrong & judge.silent()).any())
+    fields = (*judge.fields, *judge.open_fields) if promised else judge.fields
+    judged = int((~judge.silent() | wrong).sum())
+    differing, agreeing = _probes(judge, wrong, judge.silent())
+    for candidate in candidates(judge, base, dict.fromkeys(fields), differing):
+        if not all(judge.matches(index, observed, candidate) for index in (*differing, *agreeing)):
+            continue
+        differs, silent = judge.compare(observed, candidate)
+        if differs.any() or (silent & wrong).any():
+            continue
+        broken = judge.departures(candidate)
+        kind = "departure" if broken else "profile"
+        hypothesis = Hypothesis(name_of(candidate, base), kind, judged, judged, candidate, broken)
+        if not broken:
+            return hypothesis
+        found = found or hypothesis
+    return found
+
+
+def explain_open(judge: Judge, observed: Array, base: Profile, differs: Array) -> Hypothesis | None:
+    """The nearest profile that agrees with every silent case and makes no judged case differ that agreed before."""
+    before = judge.compare(observed, base)[0]
+    count = int(differs.sum())
+    codes = observed[differs] if observed.ndim == 1 else observed[differs][:, 0]
+    if bool((codes == REJECTED).all()):
+        return Hypothesis("refuses these inputs", "profile", count, count)
+    differing, agreeing = _probes(judge, differs, before)
+    for candidate in candidates(judge, base, judge.open_fields, differing):
+        if not all(judge.matches(index, observed, candidate) for index in (*differing, *agreeing)):
+            continue
+        wrong, still = judge.compare(observed, candidate)
+        if still.any() or (wrong & ~before).any():
+            continue
+        return Hypothesis(name_of(candidate, base), "profile", count, count, candidate)
+    narrow = judge.by_way_of_binary32() if isinstance(judge, ScaleCastJudge) else None
+    found = explain_open(narrow, observed, base, differs) if narrow else None
+    return found and replace(found, name=f"{found.name}, by way of binary32")
+
+
+def _probes(
+    judge: Judge, differs: Array, ignored: Array | None = None
+) -> tuple[list[int], list[int]]:
+    """Some cases that differ and some that do not: the first of every theme, and some spread over all."""
+    count, each = (200, 8) if judge.cases.inputs.ndim == 1 else (12, 2)
+    agrees = ~differs if ignored is None else ~(differs | ignored)
+    wrong, right = (
+        _spread(np.flatnonzero(mask), judge.cases.theme, count, each) for mask in (differs, agrees)
+    )
+    return wrong, right[:count]
+
+
+def _spread(indices: Array, theme: Array, count: int, each: int) -> list[int]:
+    firsts = [indices[theme[indices] == note][:each] for note in np.unique(theme[indices])]
+    some = indices[:: max(1, len(indices) // count)]
+    return [int(index) for index in np.unique(np.concatenate([*firsts, some]))]
+
+
+def explain_mistake(
+    judge: Judge, observed: Array, base: Profile, wrong: Array
+) -> Hypothesis | None:
+    """The known mistake that explains every judged case; else the one that explains most of the wrong ones."""
+    from conformance.zoo import mistakes
+
+    best: Hypothesis | None = None
+    best_score = 0
+    judged = ~judge.silent() | wrong
+    probes = np.array(_probes(judge, wrong)[0])
+    for mistake in mistakes(judge):
+        alike = ~_unlike(judge, observed[probes], mistake.outcome(judge, base, probes))
+        if 2 * alike.sum() < len(alike):
+            continue
+        same = ~_unlike(judge, observed, mistake.outcome(judge, base)) & judged
+        hypothesis = Hypothesis(
+            mistake.name, "mistake", int(same.sum()), int(judged.sum()), note=mistake.note
+        )
+        if hypothesis.complete:
+            return hypothesis
+        explained = int((same & wrong).sum())
+        if explained > best_score and explained >= CLOSE * wrong.sum():
+            best, best_score = hypothesis, explained
+    return best
+
+
+def _unlike(judge: Judge, observed: Array, other: Array) -> Array:
+    """Which cases differ between two outcomes, element bits of no meaning left out."""
+    differs: Array = observed != other
+    if differs.ndim == 2:
+        return _rows_unlike(judge, observed, differs)
+    nan_codes = getattr(judge, "nan_codes", None)
+    if nan_codes is not None:
+        inside = (
+            (observed >= 0) & (observed < len(nan_codes)) & (other >= 0) & (other < len(nan_codes))
+        )
+        both = (
+            nan_codes[np.where(inside, observed, 0)]
+            & nan_codes[np.where(inside, other, 0)]
+            & inside
+        )
+        return differs & ~both
+    return differs
+
+
+def _rows_unlike(judge: Judge, observed: Array, differs: Array) -> Array:
+    """The same for rows: under equal NaN scales the codes do not count."""
+    nan_scales = getattr(judge, "_nan_scales", None)
+    if nan_scales is not None:
+        inside = (observed[:, 0] >= 0) & (observed[:, 0] < len(nan_scales))
+        nan = nan_scales[np.where(inside, observed[:, 0], 0)] & inside & ~differs[:, 0]
+        differs[nan, 1:] = False
+    return np.asarray(differs.any(axis=1))

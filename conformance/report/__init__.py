@@ -1,0 +1,1 @@
+"""Reports of a check: the same content as text and as JSON."""

@@ -1,0 +1,423 @@
+"""Cases times subject: ask for every operation, format and carrier that a subject offers, and collect the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from conformance.adapter import BLOCK_OPERATIONS, Capabilities, Operation
+from conformance.arrays import Array, as_values, span_by_runs
+from conformance.coverage import all_wrong
+from conformance.judges import (
+    DecodeJudge,
+    DequantizeJudge,
+    EncodeJudge,
+    FakeQuantizeJudge,
+    Judge,
+    QuantizeJudge,
+    ScaleCastJudge,
+    family,
+)
+from conformance.verdict import Cluster, Group, Terms, judge_group, without_result
+from conformance.worker import InProcess, Outcome, Worker
+from mxemu.formats import FloatFormat, block_format, carrier, element
+from mxemu.profile import OCP, Overflow, Profile, Rounding
+
+CHECKED = ("encode", "decode", "quantize", "dequantize", "fake_quantize")
+"""Operations that have cases; the protocol has more."""
+
+MOST_CALLS = 400
+"""Calls spent on finding out which inputs of a group raise."""
+
+FRUITLESS_CALLS = 64
+"""The same while every call has raised: what always raises is not searched for inputs that it takes."""
+
+_LEVEL_OF_FURTHER = {"smoke": "smoke", "core": "smoke", "full": "core", "exhaustive": "full"}
+"""Roundings and overflows besides the base profile are checked one level down: the time goes to what is
+promised first."""
+
+_TAKES_PROFILE = ("encode", "quantize", "fake_quantize")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One group to check."""
+
+    operation: str
+    format: str
+    carrier: str
+    terms: Terms
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.operation, self.format, self.carrier
+
+
+@dataclass
+class Run:
+    """A whole check: what was asked, and what came of it."""
+
+    target: str
+    capabilities: Capabilities
+    level: str
+    asked: Profile | None
+    groups: list[Group] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def base(self) -> Profile:
+        """The profile that results are compared with first: asked, else declared, else OCP."""
+        return self.asked or self.capabilities.profile or OCP
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the user asked to see; empty means everything."""
+
+    operations: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    carriers: tuple[str, ...] = ()
+
+    def admit(self, request: Request) -> bool:
+        """Whether a request passes."""
+        return (
+            (not self.operations or request.operation in self.operations)
+            and (not self.formats or request.format in self.formats)
+            and (not self.carriers or request.carrier in self.carriers)
+        )
+
+
+def requests(run: Run, filters: Filters) -> Iterator[Request]:
+    """Every group that the subject's capabilities call for, in the order of the capabilities."""
+    for operation in CHECKED:
+        offer = run.capabilities.operations.get(operation)
+        if offer is None:
+            continue
+        for format_name in offer.formats:
+            for carrier_name in offer.carriers:
+                for terms in _terms(operation, format_name, offer, run):
+                    request = Request(operation, format_name, carrier_name, terms)
+                    if filters.admit(request):
+                        yield request
+
+
+def _terms(operation: str, format_name: str, offer: Operation, run: Run) -> Iterator[Terms]:
+    """The base profile, and each further rounding and overflow that the subject says it can be asked for."""
+    declared = run.asked is None and run.capabilities.profile is not None
+    yield Terms(run.base, declared)
+    if operation not in _TAKES_PROFILE or (run.level == "smoke" and operation in BLOCK_OPERATIONS):
+        return
+    fmt = (
+        block_format(format_name).element if operation in BLOCK_OPERATIONS else element(format_name)
+    )
+    if isinstance(fmt, FloatFormat) and not fmt.subnormals:
+        return
+    for rounding in offer.roundings:
+        if rounding not in (run.base.rounding, Rounding.STOCHASTIC):
+            yield Terms(run.base.replace(rounding=rounding), declared=True, further=True)
+    for overflow in offer.overflows:
+        if overflow is not run.base.overflow and (fmt.has_inf or fmt.has_nan):
+            yield Terms(run.base.replace(overflow=overflow), declared=True, further=True)
+
+
+def make_judge(request: Request, level: str) -> Judge:
+    """The judge of a request; one that has been used before remembers its expectations."""
+    key = request.operation, request.format, request.carrier, level
+    return _make_judge(*key) if level == "exhaustive" else _kept_judge(*key)
+
+
+def _make_judge(operation: str, format_name: str, carrier_name: str, level: str) -> Judge:
+    numbers = carrier(carrier_name)
+    if operation in ("encode", "decode"):
+        fmt = element(format_name)
+        if operation == "decode":
+            return DecodeJudge(fmt, numbers)
+        if isinstance(fmt, FloatFormat) and not fmt.subnormals:
+            return ScaleCastJudge(fmt, numbers, level)
+        return EncodeJudge(fmt, numbers, level)
+    block = block_format(format_name)
+    match operation:
+        case "quantize":
+            return QuantizeJudge(block, numbers, level)
+        case "fake_quantize":
+            return FakeQuantizeJudge(block, numbers, level)
+        case _:
+            return DequantizeJudge(block, numbers, level)
+
+
+_kept_judge = lru_cache(maxsize=8)(_make_judge)
+
+
+def check(
+    subject: Worker | InProcess,
+    run: Run,
+    filters: Filters,
+    progress: Callable[[Request], None] = lambda _: None,
+) -> Run:
+    """Check everything that a subject offers; a partial run is kept in ``run`` whatever happens."""
+    run.skipped += _skipped(run.capabilities)
+    for request in requests(run, filters):
+        progress(request)
+        group = Group(request.operation, request.format, request.carrier, request.terms.profile)
+        run.groups.append(group)
+        check_group(subject, request, run.level, group)
+    run.groups += _missing_capabilities(run, filters)
+    return run
+
+
+def _skipped(capabilities: Capabilities) -> list[tuple[str, str]]:
+    """What the subject offers and the suite has no cases for."""
+    reasons = [
+        (operation, "the suite has no cases for this operation yet")
+        for operation in capabilities.operations
+        if operation not in CHECKED
+    ]
+    for operation, offer in capabilities.operations.items():
+        if Rounding.STOCHASTIC in offer.roundings:
+            reasons.append(
+                (f"{operation} with stochastic rounding", "needs the random words that were used")
+            )
+    return reasons
+
+
+def check_group(subject: Worker | InProcess, request: Request, level: str, group: Group) -> Group:
+    """Ask for one group and judge what comes."""
+    group.further = request.terms.further
+    sweeps = level == "exhaustive" and not request.terms.further
+    judge = make_judge(request, _LEVEL_OF_FURTHER[level] if request.terms.further else level)
+    profile = request.terms.profile
+    arrays, extra = judge.arguments()
+    if request.operation in _TAKES_PROFILE:
+        extra = (*extra, profile)
+    observed, raised, failed = _ask(subject, request.operation, arrays, extra, judge)
+    if failed is not None:
+        _without_results(group, failed, judge)
+        if failed.kind == "died":
+            _name_culprit(subject, request.operation, arrays, extra, judge, group)
+        return group
+    judge_group(group, judge, observed, raised.mask, request.terms)
+    group.reason = raised.reason
+    if sweeps and isinstance(judge, EncodeJudge) and judge.carrier.width == 32:
+        _sweep(subject, judge, request, group)
+    return group
+
+
+@dataclass
+class Raised:
+    """Which cases made the subject raise, and the first message."""
+
+    mask: Array
+    reason: str = ""
+
+
+def _ask(
+    subject: Worker | InProcess,
+    operation: str,
+    arrays: tuple[Array, ...],
+    extra: tuple[object, ...],
+    judge: Judge,
+) -> tuple[Array, Raised, Outcome | None]:
+    """All cases in one call; when that raises, in ever smaller parts, so that one bad input hides no other."""
+    total = len(judge.cases)
+    raised = Raised(np.zeros(total, dtype=bool))
+    observed: Array | None = None
+    pending, calls = [_by_value(judge)], 0
+    while pending:
+        part = pending.pop()
+        outcome = subject.call(operation, tuple(array[part] for array in arrays), extra)
+        calls += 1
+        if outcome.kind == "raised":
+            enough = calls >= (FRUITLESS_CALLS if observed is None else MOST_CALLS)
+            smaller = [] if enough else _smaller(part, judge.silent())
+            pending += smaller
+            if not smaller:
+                raised.mask[part] = True
+                raised.reason = raised.reason or outcome.message
+            continue
+        rows = judge.observe(outcome.arrays, len(part)) if outcome.kind == "ok" else None
+        if rows is None:
+            return np.zeros(0), raised, outcome
+        if isinstance(rows, str):
+            return np.zeros(0), raised, Outcome("shape", message=rows)
+        if observed is None:
+            observed = np.zeros((total, *rows.shape[1:]), dtype=rows.dtype)
+        observed[part] = rows
+    if observed is None:
+        return np.zeros(0), raised, Outcome("raised", message=raised.reason)
+    return observed, raised, None
+
+
+def _by_value(judge: Judge) -> Array:
+    """All cases in the order of their inputs: what makes a subject raise is often a range of them."""
+    inputs = judge.cases.inputs
+    return np.argsort(inputs, kind="stable") if inputs.ndim == 1 else np.arange(len(inputs))
+
+
+def _smaller(part: Array, silent: Array) -> list[Array]:
+    """Silent and other cases apart, then halves; the second part is asked first. Nothing for a single case."""
+    halves = [part[silent[part]], part[~silent[part]]]
+    if not all(len(half) for half in halves):
+        middle = len(part) // 2
+        halves = [part[middle:], part[:middle]]
+    return halves if len(part) > 1 else []
+
+
+def _without_results(group: Group, outcome: Outcome, judge: Judge) -> Group:
+    """A group that gave nothing to compare."""
+    verdict = "unsupported" if outcome.kind == "unsupported" else "crash"
+    group.counts[verdict] = len(judge.cases)
+    group.reason = outcome.message
+    group.log = outcome.log
+    return group
+
+
+def _name_culprit(
+    subject: Worker | InProcess,
+    operation: str,
+    arrays: tuple[Array, ...],
+    extra: tuple[object, ...],
+    judge: Judge,
+    group: Group,
+) -> None:
+    """One input on which the subject dies, by halving; none is named when it takes several together."""
+    start, stop = 0, len(judge.cases)
+    if _dies(subject, operation, arrays, extra, (0, 1)):
+        stop = 1  # most of what dies, dies of anything, and every search step costs a new process
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        halves = ((start, middle), (middle, stop))
+        dying = next(
+            (half for half in halves if _dies(subject, operation, arrays, extra, half)), None
+        )
+        if dying is None:
+            return
+        start, stop = dying
+    case = judge.describe(start, all_wrong(judge), group.profile)
+    group.clusters = [Cluster("crash", stop - start, without_result(case, "died"))]
+
+
+def _dies(
+    subject: Worker | InProcess,
+    operation: str,
+    arrays: tuple[Array, ...],
+    extra: tuple[object, ...],
+    part: tuple[int, int],
+) -> bool:
+    given = tuple(array[part[0] : part[1]] for array in arrays)
+    return subject.call(operation, given, extra).kind == "died"
+
+
+CHUNK = 1 << 24
+"""Inputs in one call of the exhaustive sweep."""
+
+KEPT = 100_000
+"""Differing inputs of the sweep that are judged one by one; the others are counted."""
+
+
+def _sweep(subject: Worker | InProcess, judge: EncodeJudge, request: Request, group: Group) -> None:
+    """All inputs of a 32-bit carrier against the runs table.
+
+    Differing inputs join the cases of the group, which is then judged again, so that a cause is accepted only
+    if it explains them too.
+    """
+    profile = request.terms.profile
+    kept: list[Array] = []
+    judged = silent = 0
+    for first in range(0, 1 << judge.carrier.width, CHUNK):
+        bits = np.arange(first, first + CHUNK, dtype=np.uint64).astype(judge.cases.inputs.dtype)
+        values = as_values(bits, judge.carrier.name)
+        outcome = subject.call("encode", (values,), (judge.element.name, profile))
+        found = judge.observe(outcome.arrays, CHUNK) if outcome.kind == "ok" else outcome.message
+        if isinstance(found, str):
+            group.counts["crash"], group.reason, group.log = (
+                group.counts["crash"] + CHUNK,
+                found,
+                outcome.log,
+            )
+            return
+        differs = judge.differs(
+            found, span_by_runs(first, CHUNK, judge.element, judge.carrier, profile)
+        )
+        open_inputs = differs & judge.is_open(bits)
+        judged, silent = (
+            judged + int((differs & ~open_inputs).sum()),
+            silent + int(open_inputs.sum()),
+        )
+        kept += [bits[differs & ~open_inputs][:KEPT], bits[open_inputs][:8]]
+    judge.extend(np.concatenate(kept)[:KEPT])
+    _judge_again(subject, judge, request, group)
+    _count_sweep(group, judge.carrier.width, judged, silent)
+
+
+def _judge_again(
+    subject: Worker | InProcess, judge: EncodeJudge, request: Request, group: Group
+) -> None:
+    """Ask for the enlarged cases and judge them all."""
+    arrays, extra = judge.arguments()
+    observed, raised, failed = _ask(
+        subject, "encode", arrays, (*extra, request.terms.profile), judge
+    )
+    fresh = Group(group.operation, group.format, group.carrier, group.profile)
+    if failed is not None:
+        _without_results(fresh, failed, judge)
+    else:
+        judge_group(fresh, judge, observed, raised.mask, request.terms)
+    group.__dict__.update(fresh.__dict__)
+
+
+def _count_sweep(group: Group, width: int, judged: int, silent: int) -> None:
+    """The counts of all inputs, under the verdicts that the judged ones got."""
+    differing = "FAIL" if group.counts["FAIL"] else "free"
+    group.silent = silent
+    group.counts["FAIL"] = judged if differing == "FAIL" else 0
+    group.counts["free"] = silent + (judged if differing == "free" else 0)
+    group.counts["pass"] = (1 << width) - judged - silent - group.counts["crash"]
+
+
+def _missing_capabilities(run: Run, filters: Filters) -> Iterator[Group]:
+    """What the specification asks every implementation to offer, and this one was not seen to do and does not offer."""
+    for operation in _TAKES_PROFILE:
+        offer = run.capabilities.operations.get(operation)
+        for format_name in offer.formats if offer else ():
+            groups = [group for group in run.groups if group.key[:2] == (operation, format_name)]
+            followed = [_followed(group) for group in groups if _gave_results(group)]
+            request = Request(operation, format_name, "any", Terms(run.base, False))
+            if offer is None or not followed or not filters.admit(request):
+                continue
+            overflows = {*offer.overflows, *(profile.overflow for profile in followed)}
+            roundings = {*offer.roundings, *(profile.rounding for profile in followed)}
+            for clause, wanted in _required(operation, format_name, overflows, roundings):
+                group = Group(*request.key, run.base, reason=wanted, clause=clause)
+                group.counts["unsupported"] = 1
+                yield group
+
+
+def _gave_results(group: Group) -> bool:
+    return any(group.counts[verdict] for verdict in ("pass", "FAIL", "free"))
+
+
+def _followed(group: Group) -> Profile:
+    """The profile that the results of a group agree with, as far as one was found."""
+    legal = (one.profile for one in group.hypotheses if one.kind == "profile")
+    return next(legal, None) or group.profile
+
+
+def _required(
+    operation: str, format_name: str, overflows: set[Overflow], roundings: set[Rounding]
+) -> Iterator[tuple[str, str]]:
+    """Clauses whose capability is missing, with what is missing."""
+    blocks = operation in BLOCK_OPERATIONS
+    prefix = family(block_format(format_name).element if blocks else element(format_name))
+    if not prefix:
+        return
+    if prefix == "MX-5.3.1" and not blocks and Overflow.SATURATE not in overflows:
+        yield "MX-5.3.1-SAT", "no saturating conversion"
+    if prefix == "MX-5.3.1" and not blocks and Overflow.OVERFLOW not in overflows:
+        yield "MX-5.3.1-OVF", "no overflowing conversion"
+    if Rounding.TIES_TO_EVEN not in roundings:
+        own = "MX-5.3.1-OFP8" if prefix == "MX-5.3.1" else f"{prefix}-RNE"
+        yield "MX-6.3-RNE" if blocks else own, "no ties-to-even rounding"

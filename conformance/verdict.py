@@ -1,0 +1,246 @@
+"""From outcomes to a verdict: pass, FAIL, free, unsupported or crash, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from conformance.arrays import Array
+from conformance.diagnose import (
+    Hypothesis,
+    explain_judged,
+    explain_mistake,
+    explain_open,
+    name_of,
+)
+from conformance.judges import Case, Judge, QuantizeJudge, Side
+from mxemu.profile import OCP, Profile
+
+VERDICTS = ("pass", "FAIL", "free", "unsupported", "crash")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Differing cases that one clause decides, and the simplest of them; silent if the text leaves them open."""
+
+    verdict: str
+    count: int
+    first: Case
+    silent: bool = False
+
+
+@dataclass
+class Group:
+    """The verdict on one operation, format and carrier under one profile.
+
+    Attributes
+    ----------
+    operation, format, carrier : str
+    profile : Profile
+        What the results were compared with.
+    counts : dict
+        Cases of each verdict.
+    clusters : list of Cluster
+    hypotheses : list of Hypothesis
+        For FAIL and free; the first one explains the judged cases.
+    open_hypothesis : Hypothesis, optional
+        For the cases on which the specification is silent.
+    beside_ocp : int
+        Judged cases that differ from OCP, when the profile is another one.
+    reason : str
+        For unsupported and crash.
+    log : str
+        What the subject printed before it died.
+    clause : str
+        For unsupported: what asks for the capability.
+    silent : int
+        Free cases on which the specification says nothing.
+    further : bool
+        Whether the profile is one that the subject can be asked for besides the base profile.
+    """
+
+    operation: str
+    format: str
+    carrier: str
+    profile: Profile
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VERDICTS, 0))
+    clusters: list[Cluster] = field(default_factory=list)
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    open_hypothesis: Hypothesis | None = None
+    beside_ocp: int = 0
+    reason: str = ""
+    log: str = ""
+    clause: str = ""
+    silent: int = 0
+    further: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict that any case got."""
+        return next(
+            (name for name in ("crash", "FAIL", "free", "unsupported") if self.counts[name]), "pass"
+        )
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.operation, self.format, self.carrier
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a group is compared with, and on whose word.
+
+    Attributes
+    ----------
+    profile : Profile
+    declared : bool
+        Whether the subject itself promises this profile: then another convention is a failure.
+    further : bool
+        Whether this is a rounding or overflow that the subject can be asked for besides the base profile.
+    """
+
+    profile: Profile
+    declared: bool
+    further: bool = False
+
+
+def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, terms: Terms) -> Group:
+    """Fill a group from the outcomes of all its cases.
+
+    Parameters
+    ----------
+    group : Group
+    judge : Judge
+    observed : ndarray
+        One row a case; rows that raised hold anything.
+    raised : ndarray of bool
+        Cases for which the subject raised an exception.
+    terms : Terms
+    """
+    profile = terms.profile
+    wrong, silent = judge.compare(observed, profile)
+    crashed = raised & ~judge.silent()
+    wrong, silent = wrong & ~raised, (silent & ~raised) | (raised & judge.silent())
+    broken = _broken_promises(judge, observed, silent & ~raised, terms)
+    wrong, silent = wrong | broken, silent & ~broken
+    group.counts["crash"] = int(crashed.sum())
+    group.counts["free"] = group.silent = int(silent.sum())
+    if wrong.any():
+        _explain(group, judge, observed, wrong, terms)
+    else:
+        profile = lawful(profile, judge)
+        wrong = judge.compare(observed, profile)[0] & ~raised
+        _blame_the_promise(group, judge, wrong, terms.profile, profile)
+    group.counts["pass"] = len(raised) - sum(
+        group.counts[name] for name in ("FAIL", "free", "crash")
+    )
+    if terms.profile.changes(OCP) and not terms.further:
+        group.beside_ocp = int(judge.compare(observed, OCP)[0].sum())
+    if silent.any():
+        group.open_hypothesis = _explain_open(
+            group, judge, observed, raised, _base(group, terms), silent
+        )
+    judged = "FAIL" if group.counts["FAIL"] else "free"
+    for verdict, mask in (("crash", crashed), (judged, wrong), ("free", silent)):
+        found = _clusters(verdict, mask, judge, observed, raised, profile)
+        group.clusters += [replace(one, silent=mask is silent) for one in found]
+    return group
+
+
+def _broken_promises(judge: Judge, observed: Array, silent: Array, terms: Terms) -> Array:
+    """Silent cases that differ although the subject itself declares what it would do."""
+    broken = np.zeros_like(silent)
+    for index in np.flatnonzero(silent) if terms.declared else ():
+        broken[index] = judge.breaks_promise(int(index), observed, terms.profile)
+    return broken
+
+
+def lawful(profile: Profile, judge: Judge) -> Profile:
+    """A profile with the choices that some clause forbids put back to those of OCP."""
+    forbidden = {
+        key: getattr(OCP, key)
+        for key, choice in profile.changes().items()
+        if judge.departures(OCP.replace(**{key: choice}))
+    }
+    return profile.replace(**forbidden) if forbidden else profile
+
+
+def _blame_the_promise(
+    group: Group, judge: Judge, wrong: Array, promised: Profile, profile: Profile
+) -> None:
+    """Outcomes that are as promised, and wrong because a clause forbids what was promised."""
+    if wrong.any():
+        judged = int((~judge.silent() | wrong).sum())
+        name, broken = name_of(promised, profile), judge.departures(promised)
+        group.hypotheses.append(Hypothesis(name, "departure", judged, judged, promised, broken))
+        group.counts["FAIL"] += int(wrong.sum())
+
+
+def _base(group: Group, terms: Terms) -> Profile:
+    """The profile that open cases are explained from: the one found for the judged cases."""
+    found = group.hypotheses[0].profile if group.hypotheses else None
+    return found or terms.profile
+
+
+def _explain(group: Group, judge: Judge, observed: Array, wrong: Array, terms: Terms) -> None:
+    """Find out why judged cases differ, and what follows for the verdict."""
+    found = explain_judged(judge, observed, terms.profile, wrong)
+    if found is None:
+        found = explain_mistake(judge, observed, terms.profile, wrong)
+    if found is None or not found.complete:
+        found = _own_scale_rule(judge, observed, terms.profile, wrong) or found
+    if found is not None:
+        group.hypotheses.append(found)
+    legal = found is not None and found.kind == "profile" and found.complete
+    group.counts["free" if legal and not terms.declared else "FAIL"] += int(wrong.sum())
+
+
+def _own_scale_rule(
+    judge: Judge, observed: Array, profile: Profile, wrong: Array
+) -> Hypothesis | None:
+    """MX 6.3 allows any choice of scale: then every element has to be right for the scale that was chosen."""
+    if not isinstance(judge, QuantizeJudge):
+        return None
+    judged = np.flatnonzero(~judge.silent() | wrong)
+    if not all(judge.fits_its_scale(int(index), observed, profile) for index in judged):
+        return None
+    return Hypothesis("a scale rule of its own", "profile", len(judged), len(judged))
+
+
+def _explain_open(
+    group: Group, judge: Judge, observed: Array, raised: Array, base: Profile, silent: Array
+) -> Hypothesis | None:
+    """The convention followed where the specification is silent; raising is one, too."""
+    count = int(silent.sum())
+    if raised[silent].all():
+        return Hypothesis("refuses these inputs", "profile", count, count)
+    if raised.any():
+        return None
+    if base is not group.profile and not judge.compare(observed, base)[1].any():
+        return Hypothesis(name_of(base, group.profile), "profile", count, count, base)
+    return explain_open(judge, observed, base, silent)
+
+
+def without_result(case: Case, what: str) -> Case:
+    """A case for which the subject gave nothing: it raised, or it died."""
+    return replace(case, dut=Side("dut", what, "", ""))
+
+
+def _clusters(
+    verdict: str, mask: Array, judge: Judge, observed: Array, raised: Array, profile: Profile
+) -> list[Cluster]:
+    """Differing cases by clause, each with the simplest case of its first theme; largest clusters first."""
+    indices = np.flatnonzero(mask)
+    if not len(indices):
+        return []
+    order = np.lexsort((judge.simplicity(indices), judge.cases.theme[indices]))
+    clauses = judge.clauses(indices, observed, profile)[order]
+    found = []
+    for clause in dict.fromkeys(clauses):
+        own = indices[order[clauses == clause]]
+        case = judge.describe(int(own[0]), observed, profile)
+        if raised[own[0]]:
+            case = without_result(case, "raised")
+        found.append(Cluster(verdict, len(own), case))
+    return sorted(found, key=lambda cluster: -cluster.count)

@@ -1,0 +1,203 @@
+"""mxemu check: an implementation against the specification and against what it declares."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mxemu.cli.options import read_profile
+from mxemu.errors import MxemuError, unknown
+from mxemu.formats import carrier, find
+from mxemu.profile import Profile, Rounding
+from mxemu.profile import from_mapping as profile_from_mapping
+
+if TYPE_CHECKING:
+    from conformance.known import Comparison
+    from conformance.runner import Filters, Request, Run
+
+_EPILOG = """\b
+TARGET is one of
+  ml_dtypes                a subject that comes with mxemu (mxemu list subjects)
+  path/to/file.py[:name]   a file of yours, or an object in it
+  package.module[:name]    an importable module, or an object in it
+each with [variant] after it where the subject has variants.
+
+\b
+Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 another legal profile than --profile   4 nothing to judge
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("target")
+@click.option(
+    "--level",
+    type=click.Choice(["smoke", "core", "full", "exhaustive"]),
+    default="core",
+    show_default=True,
+)
+@click.option(
+    "--profile",
+    help="Compare with this profile (a preset or a TOML file) instead of the declared one.",
+)
+@click.option(
+    "--operation", "operations", multiple=True, help="Only this operation; may be repeated."
+)
+@click.option("--format", "formats", multiple=True, help="Only this format; may be repeated.")
+@click.option(
+    "--carrier",
+    "carriers",
+    multiple=True,
+    help="Only inputs or results in this carrier; may be repeated.",
+)
+@click.option(
+    "--known",
+    metavar="FILE|auto",
+    help="Subtract expected deviations; auto takes the subject's own.",
+)
+@click.option(
+    "--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=120.0,
+    show_default=True,
+    help="Seconds for one call.",
+)
+@click.option(
+    "--memory-limit",
+    type=click.FloatRange(min=0.01),
+    metavar="GB",
+    help="Memory that the subject may take; three quarters of the machine's unless given.",
+)
+@click.option("--in-process", is_flag=True, help="Run the subject in this process, for debugging.")
+@click.pass_context
+def check(context: click.Context, /, target: str, **options: Any) -> None:
+    """Check an implementation against the MX specification, bit for bit."""
+    from conformance.runner import Filters
+
+    filters = Filters(
+        tuple(_operation(name) for name in options["operations"]),
+        tuple(find(name).name for name in options["formats"]),
+        tuple(carrier(name).name for name in options["carriers"]),
+    )
+    asked = _profile(options["profile"]) if options["profile"] else None
+    if asked is not None and asked.rounding is Rounding.STOCHASTIC:
+        raise MxemuError("a check under STOCHASTIC rounding needs the random words that were used")
+    run, comparison = _run(target, asked, filters, options)
+    code = exit_code(run, comparison)
+    _write(_render(run, code, comparison, options["output_format"]), options["output"])
+    context.exit(code)
+
+
+def _operation(name: str) -> str:
+    from conformance.runner import CHECKED
+
+    if name not in CHECKED:
+        raise unknown("operation", name, CHECKED)
+    return name
+
+
+def _profile(name: str) -> Profile:
+    """A preset by name, with changes behind commas, or the table of a TOML file."""
+    if not name.endswith(".toml"):
+        return read_profile(name)
+    import tomllib
+
+    try:
+        table = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MxemuError(f"profile {name}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise MxemuError(f"profile {name}: {error}") from None
+    return profile_from_mapping(table)
+
+
+def _run(
+    target: str, asked: Profile | None, filters: Filters, options: dict[str, Any]
+) -> tuple[Run, Comparison | None]:
+    """Load the subject and check it; what was found before an interruption is kept."""
+    from conformance import known
+    from conformance.runner import Run, check
+    from conformance.worker import InProcess, Worker
+
+    entries = known.load(options["known"], target) if options["known"] else None
+    memory = int(options["memory_limit"] * 10**9) if options["memory_limit"] else None
+    subject = (
+        InProcess(target) if options["in_process"] else Worker(target, options["timeout"], memory)
+    )
+    try:
+        run = Run(target, subject.introduce(), options["level"], asked)
+        try:
+            check(subject, run, filters, Progress())
+        except KeyboardInterrupt:
+            run.interrupted = True
+            run.skipped.append(("everything after this", "interrupted"))
+    finally:
+        subject.close()
+    return run, None if entries is None else known.compare(run, entries)
+
+
+def exit_code(run: Run, comparison: Comparison | None = None) -> int:
+    """The exit code of a run, see the table in the help text."""
+    failing = [group for group in run.groups if group.verdict in ("FAIL", "crash")]
+    if comparison is not None:
+        failing = [group for group in failing if group in comparison.new]
+        if comparison.new or comparison.stale:
+            return 1
+    if failing:
+        return 1
+    if run.interrupted:
+        return 4
+    judged = sum(
+        group.counts["pass"] + group.counts["FAIL"] + group.counts["free"] for group in run.groups
+    )
+    if not judged:
+        return 4
+    other = any(group.hypotheses and group.counts["free"] for group in run.groups)
+    return 3 if run.asked is not None and other else 0
+
+
+def _render(run: Run, code: int, comparison: Comparison | None, output_format: str) -> str:
+    if output_format == "json":
+        from conformance.report.json_report import render
+
+        return render(run, code, comparison)
+    from conformance.report.text import render as render_text
+
+    return render_text(run, code, comparison)
+
+
+def _write(report: str, path: Path | None) -> None:
+    """To standard output, or to a file by way of a temporary name."""
+    if path is None:
+        click.echo(report)
+        return
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(report + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise MxemuError(f"cannot write {path}: {error.strerror}") from None
+
+
+class Progress:
+    """What is being checked, on standard error, once two seconds have passed and somebody is looking."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.shown = False
+
+    def __call__(self, request: Request | None) -> None:
+        if not sys.stderr.isatty() or time.monotonic() - self.start < 2:
+            return
+        line = f"{request.operation} {request.format} from {request.carrier}" if request else ""
+        click.echo(f"\r{line:<60}", nl=False, err=True)
+        self.shown = bool(line)
