@@ -1,0 +1,404 @@
+"""Wrong conversions of single elements."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from conformance.arrays import Array, as_bits, as_values, encode_by_runs, is_nan_bits
+from conformance.zoo.reference import Reference
+from mxemu.block import value_bits
+from mxemu.formats import (
+    BFLOAT16,
+    BINARY16,
+    BINARY32,
+    E4M3,
+    E8M0,
+    INT8,
+    ElementFormat,
+    FloatFormat,
+    IntFormat,
+)
+from mxemu.profile import Overflow, Profile, Rounding
+
+
+class DoubleRoundingBinary32(Reference):
+    """Rounds binary64 to binary32 first."""
+
+    name = "double-rounding-binary32"
+    note = "double-rounding"
+    operations = ("encode",)
+    carriers: ClassVar[tuple[str, ...]] = ("binary64",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        if carrier.width <= 32:
+            return super().encode_bits(bits, fmt, carrier, profile)
+        with np.errstate(all="ignore"):
+            narrow = as_values(bits, carrier.name).astype(np.float32)
+        return super().encode_bits(as_bits(narrow, "binary32"), fmt, BINARY32, profile)
+
+
+class DoubleRoundingBinary16(Reference):
+    """Rounds to binary16 first, which also overflows there."""
+
+    name = "double-rounding-binary16"
+    note = "double-rounding"
+    operations = ("encode",)
+    carriers = ("binary64", "binary32")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        if carrier.width <= 16:
+            return super().encode_bits(bits, fmt, carrier, profile)
+        with np.errstate(all="ignore"):
+            narrow = as_values(bits, carrier.name).astype(np.float16)
+        return super().encode_bits(as_bits(narrow, "binary16"), fmt, BINARY16, profile)
+
+
+class DoubleRoundingBfloat16(Reference):
+    """Rounds binary32 to bfloat16 first."""
+
+    name = "double-rounding-bfloat16"
+    note = "double-rounding"
+    operations = ("encode",)
+    carriers = ("binary32",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        if carrier.width != 32:
+            return super().encode_bits(bits, fmt, carrier, profile)
+        wide = bits.astype(np.uint64)
+        rounded = (
+            wide + np.uint64(0x7FFF) + ((wide >> np.uint64(16)) & np.uint64(1))
+        ) >> np.uint64(16)
+        quiet = (wide >> np.uint64(16)) | np.uint64(0x40)
+        narrow = np.where(is_nan_bits(bits, carrier), quiet, rounded).astype(np.uint16)
+        return super().encode_bits(narrow, fmt, BFLOAT16, profile)
+
+
+class HalfUp(Reference):
+    """floor(x + 1/2): ties go towards +Inf, so positive ones away from zero and negative ones towards it."""
+
+    name = "half-up"
+    note = "half-up-ties"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        away = profile.replace(rounding=Rounding.TIES_TO_AWAY)
+        sign = bits.dtype.type(carrier.sign_mask)
+        # Where ties go away from zero a row starts at the tie, so one ulp below it is what a tie towards zero gives.
+        towards = np.where(
+            (bits & sign != 0) & (bits != sign) & ~is_nan_bits(bits, carrier),
+            bits - (bits > 0),
+            bits,
+        )
+        return encode_by_runs(towards.astype(bits.dtype), fmt, carrier, away)
+
+
+class TiesTowardZero(Reference):
+    """Takes the closest code by a search that keeps the first of two, which is the one closer to zero."""
+
+    name = "ties-toward-zero"
+    note = "ties-to-even"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        away = profile.replace(rounding=Rounding.TIES_TO_AWAY)
+        zero = bits & bits.dtype.type(carrier.magnitude_mask) == 0
+        below = np.where(zero | is_nan_bits(bits, carrier), bits, bits - bits.dtype.type(1))
+        return encode_by_runs(below, fmt, carrier, away)
+
+
+class HalfSmallestUp(Reference):
+    """Rounds the tie between zero and the smallest value up."""
+
+    name = "half-smallest-up"
+    note = "underflow-to-zero-tie"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        away = encode_by_runs(bits, fmt, carrier, profile.replace(rounding=Rounding.TIES_TO_AWAY))
+        tie = value_bits(fmt.min_positive.scaled(-1), carrier)
+        return np.where(bits & bits.dtype.type(carrier.magnitude_mask) == tie, away, codes)
+
+
+class CarryLost(Reference):
+    """Drops the carry when rounding up overflows an all-ones mantissa: half of what it should be."""
+
+    name = "carry-lost"
+    note = "carry-lost"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        if not isinstance(fmt, FloatFormat):
+            return codes
+        cut = encode_by_runs(bits, fmt, carrier, profile.replace(rounding=Rounding.TOWARD_ZERO))
+        mantissa = (1 << fmt.mantissa_bits) - 1
+        finite = codes & fmt.magnitude_mask <= fmt.max_code
+        carried = finite & (codes == cut + 1) & (codes & mantissa == 0)
+        return np.where(carried, cut & ~mantissa, codes)
+
+
+class ShortSticky(Reference):
+    """Looks at the upper half of the mantissa only: what lies just above a tie is taken for the tie."""
+
+    name = "short-sticky"
+    note = "sticky-lost"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        dropped = (1 << (carrier.mantissa_bits // 2)) - 1
+        short = bits & bits.dtype.type(carrier.sign_mask | carrier.magnitude_mask & ~dropped)
+        kept = np.where(is_nan_bits(bits, carrier), bits, short)
+        return super().encode_bits(kept, fmt, carrier, profile)
+
+
+class EarlyOverflow(Reference):
+    """Compares with the largest value before rounding, so what would round down to it overflows."""
+
+    name = "early-overflow"
+    note = "early-saturation"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        if profile.overflow is Overflow.SATURATE or isinstance(fmt, IntFormat):
+            return codes
+        up = profile.replace(rounding=Rounding.TOWARD_POSITIVE)
+        down = profile.replace(rounding=Rounding.TOWARD_NEGATIVE)
+        sign = bits & bits.dtype.type(carrier.sign_mask) != 0
+        away = np.where(
+            sign, encode_by_runs(bits, fmt, carrier, down), encode_by_runs(bits, fmt, carrier, up)
+        )
+        beyond = (away & fmt.magnitude_mask) > fmt.max_code
+        return np.where(beyond, away, codes)
+
+
+class LateOverflow(Reference):
+    """Overflows from the next code that would exist, so what lies half-way to it becomes the largest value."""
+
+    name = "late-overflow"
+    note = "late-saturation"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        clamped = super().encode_bits(
+            bits, fmt, carrier, profile.replace(overflow=Overflow.SATURATE)
+        )
+        largest = fmt.max
+        beyond = value_bits(largest._replace(significand=largest.significand + 1), carrier)
+        return np.where(bits & bits.dtype.type(carrier.magnitude_mask) < beyond, clamped, codes)
+
+
+class CarryIntoNan(Reference):
+    """Saturates what starts above the largest value, but lets a value that rounds up there carry into the next code."""
+
+    name = "carry-into-nan"
+    note = "carry-into-nan"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        if fmt.name not in self.formats or not isinstance(fmt, FloatFormat):
+            return codes
+        toward_zero = profile.replace(rounding=Rounding.TOWARD_ZERO, overflow=Overflow.OVERFLOW)
+        carried = (
+            encode_by_runs(bits, fmt, carrier, profile.replace(overflow=Overflow.OVERFLOW))
+            & fmt.magnitude_mask
+        )
+        binade_top = bits.astype(np.uint64) & np.uint64(carrier.magnitude_mask)
+        limit = (fmt.emax + 1 + carrier.bias) << carrier.mantissa_bits
+        rounds_up = (carried > fmt.max_code) & (binade_top < np.uint64(limit))
+        kept = encode_by_runs(bits, fmt, carrier, toward_zero)
+        return np.where(rounds_up, kept + 1, codes)
+
+
+class NanDropped(Reference):
+    """Clamps with min and max, which drop NaN: it comes out as the largest value."""
+
+    name = "nan-dropped"
+    note = "nan-dropped"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        return (
+            np.where(is_nan_bits(bits, carrier), fmt.max_code, codes)
+            if fmt.name in self.formats
+            else codes
+        )
+
+
+class InfAsNan(Reference):
+    """Turns Inf into NaN also where it is asked to saturate."""
+
+    name = "inf-as-nan"
+    note = "inf-policy"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        inf = bits & bits.dtype.type(carrier.magnitude_mask) == carrier.inf
+        return np.where(inf, 0x7F, codes) if fmt.name in self.formats else codes
+
+
+class NanByQuietBit(Reference):
+    """Knows NaN by its topmost mantissa bit, and takes signalling NaNs for Inf."""
+
+    name = "nan-by-quiet-bit"
+    note = "nan-payload"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        quiet = bits & bits.dtype.type(1 << (carrier.mantissa_bits - 1)) != 0
+        mantissa = bits.dtype.type((1 << carrier.mantissa_bits) - 1)
+        taken = np.where(is_nan_bits(bits, carrier) & ~quiet, bits & ~mantissa, bits)
+        return super().encode_bits(taken, fmt, carrier, profile)
+
+
+class UnderflowEarly(Reference):
+    """Zero for everything below the smallest positive value, also for what would round up to it."""
+
+    name = "underflow-early"
+    note = "smallest-subnormal"
+    operations = ("encode",)
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        codes = super().encode_bits(bits, fmt, carrier, profile)
+        toward_zero = encode_by_runs(
+            bits, fmt, carrier, profile.replace(rounding=Rounding.TOWARD_ZERO)
+        )
+        magnitude = fmt.magnitude_mask if isinstance(fmt, FloatFormat) else fmt.max_code
+        return np.where(toward_zero & magnitude == 0, toward_zero, codes)
+
+
+class NanAsNumber(Reference):
+    """Decodes the NaN code of E4M3 as if the topmost binade were complete: 480."""
+
+    name = "nan-as-number"
+    note = "nan-dropped"
+    operations = ("decode",)
+    formats = ("E4M3",)
+
+    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
+        values = super().decode_bits(codes, fmt, carrier).copy()
+        if fmt == E4M3 and carrier == BINARY32:
+            values[codes == 0x7F] = 0x43F00000
+            values[codes == 0xFF] = 0xC3F00000
+        return values
+
+
+class Shift23(Reference):
+    """Decodes a scale by shifting its code into the exponent field: 0x00 becomes 0 and 0xFF becomes Inf."""
+
+    name = "shift23"
+    note = "shift23-scale"
+    operations = ("decode",)
+    formats = ("E8M0",)
+
+    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
+        if fmt == E8M0 and carrier == BINARY32:
+            return (codes << 23).astype(np.uint32)
+        return super().decode_bits(codes, fmt, carrier)
+
+
+class Int8Over128(Reference):
+    """Reads INT8 as n / 128, one binary place off."""
+
+    name = "int8-over-128"
+    note = "int8-scale"
+    operations = ("decode",)
+    formats = ("INT8",)
+
+    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
+        if fmt != INT8 or carrier != BINARY32:
+            return super().decode_bits(codes, fmt, carrier)
+        numbers = codes.astype(np.uint8).view(np.int8).astype(np.float32)
+        return as_bits(np.ldexp(numbers, -7), "binary32")
+
+
+class SubnormalsLost(Reference):
+    """Decodes subnormal codes as zero."""
+
+    name = "decode-flushes-subnormals"
+    note = "subnormal-flush"
+    operations = ("decode",)
+
+    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
+        values = super().decode_bits(codes, fmt, carrier).copy()
+        if isinstance(fmt, FloatFormat) and fmt.subnormals:
+            small = (codes & fmt.magnitude_mask) < 1 << fmt.mantissa_bits
+            values[small] &= values.dtype.type(carrier.sign_mask)
+        return values
+
+
+class ZeroUnsigned(Reference):
+    """Decodes -0 as +0."""
+
+    name = "decode-drops-sign-of-zero"
+    note = "negative-zero-lost"
+    operations = ("decode",)
+
+    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
+        values = super().decode_bits(codes, fmt, carrier).copy()
+        values[values == carrier.sign_mask] = 0
+        return values
+
+
+MEMBERS: tuple[Reference, ...] = (
+    DoubleRoundingBinary32(),
+    DoubleRoundingBinary16(),
+    DoubleRoundingBfloat16(),
+    HalfUp(),
+    TiesTowardZero(),
+    HalfSmallestUp(),
+    CarryLost(),
+    ShortSticky(),
+    EarlyOverflow(),
+    LateOverflow(),
+    CarryIntoNan(),
+    InfAsNan(),
+    NanDropped(),
+    NanByQuietBit(),
+    UnderflowEarly(),
+    NanAsNumber(),
+    Shift23(),
+    Int8Over128(),
+    SubnormalsLost(),
+    ZeroUnsigned(),
+)
