@@ -202,7 +202,7 @@ def value_bits(value: Value, carrier: FloatFormat | str = BINARY32, profile: Pro
     if value.kind is Kind.NAN:
         return carrier.max_code + 1 + (1 << (carrier.mantissa_bits - 1))
     bits, status = encode(value, carrier, _CARRIER)
-    if value.kind is Kind.INF or not status & Status.OVERFLOW:
+    if value.kind is Kind.INF or Status.OVERFLOW not in status:
         return bits
     match profile.out_of_binary32:
         case OutOfBinary32.INF:

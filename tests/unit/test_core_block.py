@@ -671,3 +671,11 @@ def test_a_block_of_ones_own_scale_format() -> None:
         Fraction(13, 8),
         0,
     ]
+
+
+@pytest.mark.clause("MX-5.1-OVF32")
+@pytest.mark.parametrize("choice", ["inf", "largest", "nan"])
+def test_a_value_that_is_only_rounded_is_not_beyond_the_carrier(choice: str) -> None:
+    own = OCP.replace(out_of_binary32=choice)
+    assert value_bits(Value(0, 2049, 0), "binary16", own) == 0x6800  # 2048, the even one of two
+    assert value_bits(Value(0, 1, -30), "binary16", own) == 0
