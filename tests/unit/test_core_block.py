@@ -639,6 +639,14 @@ def test_values_in_binary16_are_rounded_to_even(number: Fraction, expected: int)
         assert int.from_bytes(struct.pack(">e", float(number)), "big") == expected
 
 
+@pytest.mark.parametrize("policy", ["inf", "largest", "nan"])
+def test_values_within_range_do_not_follow_the_policy_for_large_ones(policy: str) -> None:
+    own = OCP.replace(out_of_binary32=policy)
+    numbers = (1 + power(-30), power(-30), power(-24), Fraction(65519), Fraction(1))
+    found = [value_bits(exact(number), "binary16", own) for number in numbers]
+    assert found == [0x3C00, 0x0000, 0x0001, 0x7BFF, 0x3C00]
+
+
 @pytest.mark.parametrize("rounding", ["toward-zero", "toward-positive", "to-odd"])
 def test_bits_out_do_not_follow_the_rounding_of_elements(rounding: str) -> None:
     own = OCP.replace(rounding=rounding, overflow="saturate", zero_sign="positive")

@@ -263,6 +263,23 @@ def test_irrational_step_points(
         assert found == (f * f >= square)
 
 
+@pytest.mark.parametrize(
+    ("form", "largest"),
+    [
+        (FloatFormat("E3M0", 3, 0, 3), Fraction(1)),
+        (FloatFormat("ends at 20", 3, 2, 3, nans=range(0x1E, 0x20)), Fraction(5, 4)),
+    ],
+    ids=str,
+)
+def test_both_steps_of_log_nearest(form: FloatFormat, largest: Fraction) -> None:
+    # With M below sqrt(2) the second step lies inside the binade.
+    for unit in range(2**12, 2**13, 61):
+        f = Fraction(unit, 2**12)
+        expected = oracle.round_log2(f / largest)
+        assert shared_exponent(exact(f), form, profiles.LOG_NEAREST) + form.emax == expected
+    assert oracle.round_log2(Fraction(2**13 - 1, 2**12) / largest) == 1
+
+
 def test_a_step_at_an_irrational_point_is_found_to_the_last_bit() -> None:
     # The square root of 2 in units of 2^-100, rounded down.
     below = 1792728671193156477399422023278
@@ -441,6 +458,10 @@ def test_the_stand_in_for_zero_follows_the_rule() -> None:
     own = OCP.replace(zero_block="as-two", scale_rule="FLOOR_OF_RATIO")
     # floor(log2(2 / 6)) = -2
     assert scale_code(ZERO, MXFP4_E2M1, own) == 125
+    # 2 / 6 rounds to 11 * 2^-5 in E4M3 and to 2^-2 in E8M0; 2^-126 / 6 is below both.
+    for policy, codes in (("as-two", (0x2B, 125)), ("as-min-normal", (1, 0))):
+        ratio = OCP.replace(zero_block=policy, scale_rule="RATIO")
+        assert tuple(scale_code(ZERO, fmt, ratio) for fmt in (NVFP4, MXFP4_E2M1)) == codes
     one = OCP.replace(zero_block="one", scale_rule="FLOOR_OF_RATIO", scale_cast="subnormal-up")
     assert scale_code(ZERO, MXFP4_E2M1, one) == 127
 
