@@ -159,6 +159,7 @@ def test_a_carrier_of_ones_own() -> None:
     [
         FloatFormat("no Inf, no NaN", 3, 2, 3),
         FloatFormat("NaN alone", 3, 2, 3, nans=range(0x1F, 0x20)),
+        FloatFormat("two NaN codes", 3, 2, 3, nans=range(0x1E, 0x20)),
         FloatFormat("Inf alone", 3, 2, 3, inf=0x1F),
         FloatFormat("no mantissa", 4, 0, 7, inf=0xF),
         FloatFormat("no mantissa, no Inf, no NaN", 4, 0, 7),

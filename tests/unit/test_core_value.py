@@ -199,7 +199,7 @@ def test_from_fraction_of_zero_has_the_sign_that_is_asked_for() -> None:
     assert from_fraction(-3, negative_zero=True) == Value(1, 3, 0)
     assert from_fraction(number=3) == Value(0, 3, 0)
     with pytest.raises(TypeError):
-        from_fraction(0, True)  # type: ignore[misc]
+        from_fraction(0, True)  # type: ignore[call-arg]
 
 
 NUMBERS = [
