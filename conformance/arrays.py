@@ -71,6 +71,22 @@ def span_by_runs(
     return np.repeat(codes[start:stop], np.diff(edges))
 
 
+def equals_runs(
+    codes: Array, first: int, element: ElementFormat, carrier: FloatFormat, profile: Profile
+) -> bool:
+    """Whether unsigned codes are those expected of the inputs first, first + 1, ...; no array of these is made."""
+    firsts, expected = _table(element, carrier, profile)
+    row = int(np.searchsorted(firsts, first, side="right")) - 1
+    start, largest = 0, np.iinfo(codes.dtype).max
+    while start < len(codes):
+        after = int(firsts[row + 1]) - first if row + 1 < len(firsts) else len(codes)
+        code = int(expected[row])
+        if code > largest or not (codes[start:after] == codes.dtype.type(code)).all():
+            return False
+        start, row = after, row + 1
+    return True
+
+
 def nan_code_mask(fmt: ElementFormat) -> Array:
     """Which codes of a format are NaN, as a boolean table of 2^width entries."""
     mask = np.zeros(1 << fmt.width, dtype=bool)

@@ -30,11 +30,11 @@ from conformance.arrays import (
 from conformance.cases import Cases
 from conformance.cases.blocks import dequantize_cases, quantize_cases
 from conformance.cases.elements import decode_cases, encode_cases, scale_cast_cases
-from mxemu.block import dequantize, dequantize_bits, divide, quantize_bits, value_bits
+from mxemu.block import dequantize, dequantize_bits, quantize_bits, value_bits
 from mxemu.formats import BINARY32, E8M0, BlockFormat, ElementFormat, FloatFormat, IntFormat
 from mxemu.profile import OCP, Overflow, Profile, Rounding, plain
 from mxemu.scalar import Status, carry_in, decode, encode, encode_bits
-from mxemu.scale import encode_scale
+from mxemu.scale import divide, encode_scale
 from mxemu.value import Value, decimal_text
 
 ENCODE_FIELDS = (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
 from conformance.adapter import BLOCK_OPERATIONS, Capabilities, Operation
-from conformance.arrays import Array, as_values, span_by_runs
+from conformance.arrays import Array, as_values, equals_runs, span_by_runs
 from conformance.coverage import all_wrong
 from conformance.judges import (
     DecodeJudge,
@@ -324,33 +325,61 @@ def _sweep(subject: Worker | InProcess, judge: EncodeJudge, request: Request, gr
     Differing inputs join the cases of the group, which is then judged again, so that a cause is accepted only
     if it explains them too.
     """
-    profile = request.terms.profile
     kept: list[Array] = []
     judged = silent = 0
-    for first in range(0, 1 << judge.carrier.width, CHUNK):
-        bits = np.arange(first, first + CHUNK, dtype=np.uint64).astype(judge.cases.inputs.dtype)
-        values = as_values(bits, judge.carrier.name)
-        outcome = subject.call("encode", (values,), (judge.element.name, profile))
+    for bits, outcome in _answers(subject, judge, request.terms.profile):
         found = judge.observe(outcome.arrays, CHUNK) if outcome.kind == "ok" else outcome.message
         if isinstance(found, str):
-            group.counts["crash"], group.reason, group.log = (
-                group.counts["crash"] + CHUNK,
-                found,
-                outcome.log,
-            )
+            group.counts["crash"] += CHUNK
+            group.reason, group.log = found, outcome.log
             return
-        differs = judge.differs(
-            found, span_by_runs(first, CHUNK, judge.element, judge.carrier, profile)
+        expected = span_by_runs(
+            int(bits[0]), CHUNK, judge.element, judge.carrier, request.terms.profile
         )
+        differs = judge.differs(found, expected)
         open_inputs = differs & judge.is_open(bits)
-        judged, silent = (
-            judged + int((differs & ~open_inputs).sum()),
-            silent + int(open_inputs.sum()),
-        )
+        judged += int((differs & ~open_inputs).sum())
+        silent += int(open_inputs.sum())
         kept += [bits[differs & ~open_inputs][:KEPT], bits[open_inputs][:8]]
-    judge.extend(np.concatenate(kept)[:KEPT])
+    judge.extend(np.concatenate([*kept, judge.cases.inputs[:0]])[:KEPT])
     _judge_again(subject, judge, request, group)
     _count_sweep(group, judge.carrier.width, judged, silent)
+
+
+def _answers(
+    subject: Worker | InProcess, judge: EncodeJudge, profile: Profile
+) -> Iterator[tuple[Array, Outcome]]:
+    """The inputs and answers of the sweep that are not all as expected.
+
+    The subject works on the next inputs while its last answer is looked at.
+    """
+    bits = np.arange(CHUNK, dtype=judge.cases.inputs.dtype)
+    values = as_values(bits, judge.carrier.name)
+
+    def ask(first: int) -> Outcome:
+        np.add(bits, bits.dtype.type(first - int(bits[0])), out=bits)
+        return subject.call("encode", (values,), (judge.element.name, profile))
+
+    with ThreadPoolExecutor(1) as line:
+        pending = line.submit(ask, 0)
+        for first in range(0, 1 << judge.carrier.width, CHUNK):
+            outcome = pending.result()
+            if first + CHUNK < 1 << judge.carrier.width:
+                pending = line.submit(ask, first + CHUNK)
+            if not _as_expected(outcome, first, judge, profile):
+                yield np.arange(first, first + CHUNK, dtype=bits.dtype), outcome
+
+
+def _as_expected(outcome: Outcome, first: int, judge: EncodeJudge, profile: Profile) -> bool:
+    """Whether an answer is exactly the expected codes, compared in the dtype in which it came."""
+    if outcome.kind != "ok" or len(outcome.arrays) != 1:
+        return False
+    codes = outcome.arrays[0]
+    return (
+        codes.shape == (CHUNK,)
+        and codes.dtype.kind == "u"
+        and equals_runs(codes, first, judge.element, judge.carrier, profile)
+    )
 
 
 def _judge_again(

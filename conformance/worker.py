@@ -64,12 +64,14 @@ class Arena:
         self.file = file
         self.map: mmap.mmap | None = None
 
-    def write(self, arrays: tuple[Array, ...]) -> list[tuple[str, tuple[int, ...], int]]:
-        """Put arrays in the file; returns (dtype, shape, offset) of each."""
-        places, offset = [], 0
+    def write(
+        self, arrays: tuple[Array, ...], after: int = 0
+    ) -> list[tuple[str, tuple[int, ...], int]]:
+        """Put arrays in the file from byte ``after`` on; returns (dtype, shape, offset) of each."""
+        places, offset = [], _padded(after)
         for array in arrays:
             places.append((array.dtype.str, array.shape, offset))
-            offset += -(-array.nbytes // 64) * 64
+            offset += _padded(array.nbytes)
         memory = self._mapped(offset)
         for array, (_, shape, start) in zip(arrays, places, strict=True):
             np.ndarray(shape, array.dtype, buffer=memory, offset=start)[...] = array
@@ -79,8 +81,7 @@ class Arena:
         self, places: list[tuple[str, tuple[int, ...], int]], *, copy: bool
     ) -> tuple[Array, ...]:
         """The arrays of a message, as views or copies."""
-        end = max((start + _size(dtype, shape) for dtype, shape, start in places), default=0)
-        memory = self._mapped(end)
+        memory = self._mapped(end_of(places))
         views = [
             np.ndarray(shape, np.dtype(dtype), buffer=memory, offset=start)
             for dtype, shape, start in places
@@ -95,6 +96,16 @@ class Arena:
         if self.map is None or len(self.map) < size:
             self.map = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         return self.map
+
+
+def end_of(places: list[tuple[str, tuple[int, ...], int]]) -> int:
+    """The first byte behind all arrays of a message."""
+    return max((start + _size(dtype, shape) for dtype, shape, start in places), default=0)
+
+
+def _padded(size: int) -> int:
+    """Bytes up to the next cache line."""
+    return -(-size // 64) * 64
 
 
 def _size(dtype: str, shape: tuple[int, ...]) -> int:
@@ -269,7 +280,10 @@ class InProcess:
                 kind, result = _call(self.subject, operation, arrays, extra)
         except SystemExit as error:
             return Outcome("died", message=f"called exit({error.code})")
-        return Outcome("ok", result) if kind == "ok" else Outcome(kind, message=str(result))
+        if kind != "ok":
+            return Outcome(kind, message=str(result))
+        # A result may be a view of the inputs, which the caller uses again.
+        return Outcome("ok", tuple(array.copy() for array in result))
 
     def close(self) -> None:
         """Nothing to end."""
@@ -349,8 +363,11 @@ def main(arguments: list[str]) -> None:
             subject, reply = _loaded(message[1])
         else:
             _, operation, places, extra = message
-            kind, result = _call(subject, operation, arena.read(places, copy=True), extra)
-            reply = _written(arena, result, limit) if kind == "ok" else (kind, result)
+            # The inputs are ours to spoil: the parent has its own. Results, which may be views of them, go behind them.
+            kind, result = _call(subject, operation, arena.read(places, copy=False), extra)
+            reply = (
+                _written(arena, result, end_of(places), limit) if kind == "ok" else (kind, result)
+            )
         connection.send(reply)
 
 
@@ -366,12 +383,12 @@ def _limit_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _written(arena: Arena, results: tuple[Array, ...], limit: int) -> tuple[str, Any]:
-    """Results in shared memory, unless they are far too large to be any."""
+def _written(arena: Arena, results: tuple[Array, ...], after: int, limit: int) -> tuple[str, Any]:
+    """Results in shared memory behind the inputs, unless they are far too large to be any."""
     size = sum(array.nbytes for array in results)
     if size > limit:
         return "exhausted", f"returned arrays of {size / 1e9:,.0f} GB"
-    return "ok", arena.write(results)
+    return "ok", arena.write(results, after)
 
 
 def _loaded(target: str) -> tuple[object, tuple[Any, ...]]:

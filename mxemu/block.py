@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mxemu.clauses import implements
-from mxemu.errors import BadShape
+from mxemu.errors import BadShape, BadValue
 from mxemu.formats import BINARY32, BlockFormat, FloatFormat
 from mxemu.formats import block_format as find_block_format
 from mxemu.formats import carrier as find_carrier
 from mxemu.profile import OCP, InputSubnormals, OutOfBinary32, Profile, ScaleNan
 from mxemu.scalar import Status, carry_in, decode, encode
-from mxemu.scale import amax, scale_code
-from mxemu.value import INF, NAN, Kind, Value, quotient
+from mxemu.scale import amax, divide, scale_code
+from mxemu.value import INF, NAN, Kind, Value
 
 
 class Quantized(NamedTuple):
@@ -30,6 +30,7 @@ def quantize(
     fmt: BlockFormat | str,
     profile: Profile = OCP,
     random: Sequence[int] | None = None,
+    tensor_scale: Value | None = None,
 ) -> Quantized:
     """Quantize one block of k exact values.
 
@@ -40,6 +41,8 @@ def quantize(
     profile : Profile
     random : sequence of int, length k, optional
         Random words, one an element, for STOCHASTIC rounding.
+    tensor_scale : Value, optional
+        A second scale above all blocks (NVFP4): every value is divided by it, exactly, before anything else.
 
     Returns
     -------
@@ -49,6 +52,8 @@ def quantize(
     ------
     BadShape
         When there are not k values.
+    BadValue
+        When the tensor scale is no finite number above zero.
 
     Notes
     -----
@@ -58,6 +63,8 @@ def quantize(
     _check_length(len(values), fmt)
     words = random if random is not None else (0,) * fmt.k
     _check_length(len(words), fmt)
+    check_tensor_scale(tensor_scale)
+    values = [divide(value, tensor_scale) for value in values]
     largest = amax(values, profile)
     code = scale_code(largest, fmt, profile)
     scale = decode(code, fmt.scale)
@@ -79,6 +86,7 @@ def quantize_bits(
     fmt: BlockFormat | str,
     profile: Profile = OCP,
     random: Sequence[int] | None = None,
+    tensor_scale: Value | None = None,
 ) -> Quantized:
     """Quantize one block given as bit patterns of a carrier format; see `quantize`.
 
@@ -88,7 +96,19 @@ def quantize_bits(
     >>> hex(block.scale), block.codes[:2]
     ('0x7f', (7, 0))
     """
-    return quantize(inputs(bits, find_carrier(carrier), profile), fmt, profile, random)
+    values = inputs(bits, find_carrier(carrier), profile)
+    return quantize(values, fmt, profile, random, tensor_scale)
+
+
+def check_tensor_scale(scale: Value | None) -> None:
+    """Refuse a second scale that nothing can be divided by.
+
+    Raises
+    ------
+    BadValue
+    """
+    if scale is not None and (not scale.is_finite or scale.is_zero or scale.sign):
+        raise BadValue(f"tensor_scale = {scale}; expected a finite number above 0")
 
 
 def inputs(bits: Sequence[int], carrier: FloatFormat, profile: Profile = OCP) -> list[Value]:
@@ -101,18 +121,13 @@ def inputs(bits: Sequence[int], carrier: FloatFormat, profile: Profile = OCP) ->
     return [Value(value.sign, 0, 0) if value.kind is Kind.FINITE else value for value in values]
 
 
-def divide(value: Value, scale: Value) -> Value:
-    """V / X: an exact shift for a power of two, else a quotient with a sticky last bit."""
-    if value.kind is not Kind.FINITE:
-        return value
-    if scale.significand == 1:
-        return Value(value.sign, value.significand, value.exponent - scale.exponent)
-    return quotient(value, scale) if value.significand else value
-
-
 @implements("MX-5.1-VALUE", "MX-5.1-NANSCALE", "MX-5.1-SPECIAL", "MX-4-SCOPE-NANELEM")
 def dequantize(
-    scale: int, codes: Sequence[int], fmt: BlockFormat | str, profile: Profile = OCP
+    scale: int,
+    codes: Sequence[int],
+    fmt: BlockFormat | str,
+    profile: Profile = OCP,
+    tensor_scale: Value | None = None,
 ) -> tuple[Value, ...]:
     """The exact values of a block.
 
@@ -124,6 +139,8 @@ def dequantize(
     fmt : BlockFormat or str
     profile : Profile
         ``scale_nan`` and ``element_subnormals`` matter.
+    tensor_scale : Value, optional
+        A second scale above all blocks; every value is multiplied by it.
 
     Returns
     -------
@@ -131,11 +148,14 @@ def dequantize(
 
     Raises
     ------
-    BadShape, BadCode
+    BadShape, BadCode, BadValue
     """
     fmt = find_block_format(fmt)
     _check_length(len(codes), fmt)
+    check_tensor_scale(tensor_scale)
     factor = _decode_scale(scale, fmt, profile)
+    if tensor_scale is not None:
+        factor = _multiply(factor, tensor_scale)
     return tuple([_multiply(decode(code, fmt.element, profile), factor) for code in codes])
 
 
@@ -171,6 +191,7 @@ def dequantize_bits(
     fmt: BlockFormat | str,
     profile: Profile = OCP,
     carrier: FloatFormat | str = BINARY32,
+    tensor_scale: Value | None = None,
 ) -> tuple[int, ...]:
     """The values of a block as bit patterns, binary32 unless another carrier is named.
 
@@ -190,9 +211,8 @@ def dequantize_bits(
     ['0x41400000', '0x0']
     """
     carrier = find_carrier(carrier)
-    return tuple(
-        [value_bits(value, carrier, profile) for value in dequantize(scale, codes, fmt, profile)]
-    )
+    values = dequantize(scale, codes, fmt, profile, tensor_scale)
+    return tuple([value_bits(value, carrier, profile) for value in values])
 
 
 @implements("MX-5.1-OVF32")

@@ -38,8 +38,20 @@ class BadValue(MxemuError, ValueError):
     """A text is not a number, or a number is not usable here."""
 
 
+class BadType(MxemuError, TypeError):
+    """An array holds what is no number of a known format: objects, complex numbers, text."""
+
+
 class BadShape(MxemuError, ValueError):
     """A block does not have the block size k, or an array not the shape that its format needs."""
+
+
+class BadIndex(MxemuError, IndexError):
+    """An index leads outside of blocks, or into one."""
+
+
+class BadFile(MxemuError, OSError):
+    """A file cannot be read or written, or is none of ours."""
 
 
 class Unsupported(MxemuError):

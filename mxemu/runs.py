@@ -2,13 +2,14 @@
 
 Under every rounding but STOCHASTIC an encoder is a monotone step function of its input, so the 2^32 binary32
 inputs of an E4M3 encoder are 256 rows. A table is computed from `scalar.encode_bits` by bisection and is the
-complete definition of that encoder: expected values, vectors and array tables come from it.
+complete definition of that encoder: expected values, vectors and array tables come from it. The scale of a
+block is a step function of its largest magnitude in the same way.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -105,13 +106,44 @@ def runs(
 
 @lru_cache(maxsize=512)
 def _build(element: ElementFormat, carrier: FloatFormat, profile: Profile) -> Runs:
+    def code_of(bits: int) -> int:
+        return encode_bits(bits, carrier, element, profile).code
+
+    return Runs(element, carrier, profile, step_rows(code_of, carrier, (0, carrier.sign_mask)))
+
+
+def step_rows(
+    code_of: Callable[[int], int], carrier: FloatFormat, signs: tuple[int, ...] = (0,)
+) -> tuple[Run, ...]:
+    """The rows of any function from a carrier's bits to codes that is monotone where the value is.
+
+    Parameters
+    ----------
+    code_of : callable
+        Bits to code; over the numbers of one sign, without zero, Inf and NaN, it never falls or never rises.
+    carrier : FloatFormat
+    signs : tuple of int
+        The sign bits to cover: ``(0,)`` for a function of the magnitude.
+
+    Returns
+    -------
+    tuple of Run
+        Zero, NaN and the first input of each sign start a row of their own.
+
+    Examples
+    --------
+    >>> from mxemu.formats import BFLOAT16
+    >>> [run.first for run in step_rows(lambda bits: int(bits >= 0x3F80), BFLOAT16)]
+    [0, 16256, 32641]
+    """
     rows: list[Run] = []
     borders = {carrier.sign_mask, *_nan_spans(carrier)}
-    for first, last in _monotone_spans(carrier):
-        for run in _changes(first, last, element, carrier, profile):
-            if run.first in borders or not rows or rows[-1].code != run.code:
-                rows.append(run)
-    return Runs(element, carrier, profile, tuple(rows))
+    for sign in signs:
+        for first, last in _monotone_spans(carrier, sign):
+            for run in _changes(first, last, code_of):
+                if run.first in borders or not rows or rows[-1].code != run.code:
+                    rows.append(run)
+    return tuple(rows)
 
 
 def _nan_spans(carrier: FloatFormat) -> tuple[int, int]:
@@ -120,26 +152,23 @@ def _nan_spans(carrier: FloatFormat) -> tuple[int, int]:
     return first, carrier.sign_mask | first
 
 
-def _monotone_spans(carrier: FloatFormat) -> Iterator[tuple[int, int]]:
+def _monotone_spans(carrier: FloatFormat, sign: int) -> Iterator[tuple[int, int]]:
     """Spans of input bits in which the value rises or falls with the bits: zero, subnormal and normal, Inf, NaN."""
     inf = carrier.magnitude_mask - len(carrier.nans)
     subnormal = 1 << carrier.mantissa_bits
-    for sign in (0, carrier.sign_mask):
-        borders = (0, 1, subnormal, inf, inf + 1, carrier.magnitude_mask + 1)
-        for first, after in pairwise(borders):
-            if first < after:  # a carrier without mantissa or without NaN lacks some of the spans
-                yield sign | first, sign | (after - 1)
+    borders = (0, 1, subnormal, inf, inf + 1, carrier.magnitude_mask + 1)
+    for first, after in pairwise(borders):
+        if first < after:  # a carrier without mantissa or without NaN lacks some of the spans
+            yield sign | first, sign | (after - 1)
 
 
-def _changes(
-    first: int, last: int, element: ElementFormat, carrier: FloatFormat, profile: Profile
-) -> Iterator[Run]:
+def _changes(first: int, last: int, code_of: Callable[[int], int]) -> Iterator[Run]:
     """The runs of one monotone span: equal codes at both ends mean one code throughout.
 
     Any split points would do. A code changes at, or one above, a number with few significant bits, so splitting
     below, at and above the roundest number of a span finds all changes in a few steps each.
     """
-    ends = [(bits, encode_bits(bits, carrier, element, profile).code) for bits in (first, last)]
+    ends = [(bits, code_of(bits)) for bits in (first, last)]
     yield Run(*ends[0])
     spans = [(ends[0], ends[1])]
     while spans:
@@ -153,7 +182,7 @@ def _changes(
         inner = range(max(round_number - 1, low[0] + 1), min(round_number + 2, high[0]))
         # Inner points make every piece shorter than the span, so this ends.
         assert low[0] < inner[0] <= inner[-1] < high[0]
-        split = [(bits, encode_bits(bits, carrier, element, profile).code) for bits in inner]
+        split = [(bits, code_of(bits)) for bits in inner]
         spans += reversed(list(pairwise([low, *split, high])))
 
 

@@ -23,7 +23,8 @@ from mxemu.profile import (
     StepPoint,
     ZeroBlock,
 )
-from mxemu.scalar import Status, encode, round_to_multiple
+from mxemu.runs import Run, step_rows
+from mxemu.scalar import Status, decode, encode, round_to_multiple
 from mxemu.value import INF, NAN, ZERO, Kind, Value, compare_magnitudes, quotient
 
 
@@ -262,6 +263,52 @@ def _clamped(code: int, scale: FloatFormat, profile: Profile) -> int:
             f"scale_clamp ends at {high:#x}; the largest scale code of {scale.name} is {scale.max_code:#x}"
         )
     return min(max(code, low), high)
+
+
+def scale_rows(
+    carrier: FloatFormat,
+    fmt: BlockFormat,
+    profile: Profile = OCP,
+    tensor_scale: Value | None = None,
+) -> tuple[Run, ...]:
+    """The scale code as a step function of the bits of a block's largest magnitude.
+
+    Parameters
+    ----------
+    carrier : FloatFormat
+        Of the largest magnitude; its sign bit is 0.
+    fmt : BlockFormat
+    profile : Profile
+        ``input_subnormals`` is for the caller: it decides what the largest magnitude is.
+    tensor_scale : Value, optional
+        The largest magnitude is divided by it first, see `block.quantize`.
+
+    Returns
+    -------
+    tuple of Run
+        Rows of first bits and code, from 0 to the last NaN.
+
+    Examples
+    --------
+    >>> from mxemu.formats import BFLOAT16, MXFP4_E2M1
+    >>> [run.code for run in scale_rows(BFLOAT16, MXFP4_E2M1) if run.first in (0, 0x40C0, 0x4100, 0x7F81)]
+    [0, 128, 255]
+    """
+
+    def code_of(bits: int) -> int:
+        value = divide(decode(bits, carrier), tensor_scale)
+        return scale_code(amax([value], profile), fmt, profile)
+
+    return step_rows(code_of, carrier)
+
+
+def divide(value: Value, scale: Value | None) -> Value:
+    """V / X: an exact shift for a power of two, else a quotient with a sticky last bit; X None is 1."""
+    if value.kind is not Kind.FINITE or scale is None:
+        return value
+    if scale.significand == 1:
+        return Value(value.sign, value.significand, value.exponent - scale.exponent)
+    return quotient(value, scale) if value.significand else value
 
 
 def encode_scale(value: Value, scale: FloatFormat, profile: Profile = OCP) -> int:

@@ -6,11 +6,11 @@ import numpy as np
 
 from conformance.arrays import Array, as_values
 from conformance.zoo.reference import Reference
-from mxemu.block import divide, value_bits
+from mxemu.block import value_bits
 from mxemu.formats import BlockFormat, FloatFormat
 from mxemu.profile import Profile
 from mxemu.scalar import carry_in, decode, encode
-from mxemu.scale import amax, scale_code, shared_exponent
+from mxemu.scale import amax, divide, scale_code, shared_exponent
 from mxemu.value import NAN, Value
 
 

@@ -13,9 +13,9 @@ import pytest
 from mxemu import formats
 from mxemu.block import (
     Quantized,
+    check_tensor_scale,
     dequantize,
     dequantize_bits,
-    divide,
     quantize,
     quantize_bits,
     value_bits,
@@ -25,7 +25,8 @@ from mxemu.formats import BlockFormat, FloatFormat, block_format
 from mxemu.profile import OCP, Profile
 from mxemu.profile import profile as preset
 from mxemu.scalar import Status
-from mxemu.value import INF, NAN, ZERO, Kind, Value
+from mxemu.scale import divide
+from mxemu.value import INF, NAN, ZERO, Kind, Value, from_fraction
 
 MINUS_INF = Value(1, 0, 0, Kind.INF)
 MINUS_NAN = Value(1, 0, 0, Kind.NAN)
@@ -687,3 +688,44 @@ def test_a_value_that_is_only_rounded_is_not_beyond_the_carrier(choice: str) -> 
     own = OCP.replace(out_of_binary32=choice)
     assert value_bits(Value(0, 2049, 0), "binary16", own) == 0x6800  # 2048, the even one of two
     assert value_bits(Value(0, 1, -30), "binary16", own) == 0
+
+
+@pytest.mark.parametrize("second", [Fraction(1, 4), Fraction(7), Fraction(12345677, 2**30)])
+def test_a_tensor_scale_is_divided_out_first(second: Fraction) -> None:
+    own: Profile = preset("ratio")
+    numbers = [Fraction(n * n * n, 37) * (-1) ** n for n in range(16)]
+    scale = from_fraction(second)
+    found = quantize([from_fraction(n) for n in numbers], "NVFP4", own, tensor_scale=scale)
+    # The scale by the oracle: amax / second / 6 rounded to E4M3; then each element by exact division.
+    largest = max(abs(n) for n in numbers)
+    code = oracle.encode(oracle.number(largest / second / 6), "E4M3").code
+    assert found.scale == code
+    factor = oracle.decode(code, "E4M3").magnitude
+    expected = [oracle.encode(oracle.number(n / second / factor), "E2M1").code for n in numbers]
+    # The oracle's zero has no sign here; the first number is the only zero.
+    assert list(found.codes) == expected
+    # binary32 numbers above need no second rounding on the way back: 3/700 has 256 bits and a sticky one.
+    if second != Fraction(3, 700):
+        for value, element in zip(
+            dequantize(code, found.codes, "NVFP4", own, scale), expected, strict=True
+        ):
+            assert (
+                abs(value.fraction()) == oracle.decode(element, "E2M1").magnitude * factor * second
+            )
+
+
+@pytest.mark.parametrize("wrong", [ZERO, INF, NAN, Value(1, 1, 0)])
+def test_a_tensor_scale_is_a_number_above_zero(wrong: Value) -> None:
+    with pytest.raises(BadValue, match=r"tensor_scale = .*; expected a finite number above 0"):
+        check_tensor_scale(wrong)
+    with pytest.raises(BadValue):
+        quantize([ZERO] * 16, "NVFP4", tensor_scale=wrong)
+    with pytest.raises(BadValue):
+        dequantize(1, [0] * 16, "NVFP4", tensor_scale=wrong)
+
+
+def test_a_tensor_scale_reaches_bits() -> None:
+    bits = [0x41400000] + [0] * 15  # 12.0
+    found = quantize_bits(bits, "binary32", "NVFP4", preset("ratio"), tensor_scale=Value(0, 1, 1))
+    assert (found.scale, found.codes[0]) == (0x38, 7)  # 12 / 2 = 6 = 1 * 6
+    assert dequantize_bits(0x38, found.codes, "NVFP4", tensor_scale=Value(0, 1, 1))[0] == bits[0]

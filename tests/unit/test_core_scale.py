@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import oracle
 import pytest
 
+from mxemu import formats, scale
 from mxemu import profile as profiles
-from mxemu import scale
 from mxemu.errors import BadFormat
 from mxemu.formats import (
     E2M1,
@@ -30,8 +31,15 @@ from mxemu.formats import (
 )
 from mxemu.profile import OCP, SCALE_RULES, Profile, StepPoint
 from mxemu.profile import profile as preset
-from mxemu.scale import amax, encode_scale, scale_code, shared_exponent, smallest_code
-from mxemu.value import INF, NAN, ZERO, Kind, Value
+from mxemu.scale import (
+    amax,
+    encode_scale,
+    scale_code,
+    scale_rows,
+    shared_exponent,
+    smallest_code,
+)
+from mxemu.value import INF, NAN, ZERO, Kind, Value, from_fraction
 
 MINUS_INF = Value(1, 0, 0, Kind.INF)
 
@@ -827,3 +835,38 @@ def test_a_scale_is_never_zero(cast: profiles.ScaleCast) -> None:
     for exponent in (-2000, -140, -128, -127):
         assert encode_scale(exact(power(exponent)), E8M0, own) in (0, 1)
         assert encode_scale(exact(power(exponent)), E4M3, own) == 1
+
+
+@pytest.mark.parametrize("name", ["FLOOR", "CEIL", "EVEN", "RCEIL", "ROUND", "FLOOR_OF_RATIO"])
+@pytest.mark.parametrize("fmt", ["MXFP4_E2M1", "MXFP8_E4M3", "MXINT8"])
+def test_scale_rows_are_the_scale_of_every_largest_magnitude(name: str, fmt: str) -> None:
+    own = OCP.replace(scale_rule=name)
+    record = formats.block_format(fmt)
+    rows = scale_rows(formats.BFLOAT16, record, own)
+    assert [row.first for row in rows] == sorted({row.first for row in rows})
+    codes = {row.first: row.code for row in rows}
+    current = None
+    for bits in range(0x7F80):
+        current = codes.get(bits, current)
+        value = oracle.decode(bits, "bfloat16").magnitude
+        if value:
+            assert current == oracle.scale_code(value, record.element.name, name), bits
+    assert codes[0] == 0
+    assert codes[0x7F81] == 255
+
+
+@pytest.mark.parametrize("second", [Fraction(1, 8), Fraction(12345677, 2**24)])
+def test_scale_rows_under_a_tensor_scale(second: Fraction) -> None:
+    record, own = formats.NVFP4, OCP.replace(scale_rule="RATIO")
+    rows = scale_rows(formats.BFLOAT16, record, own, from_fraction(second))
+    for before, row in pairwise(rows):
+        if 1 < row.first < 0x7F80:
+            edges = [
+                oracle.decode(bits, "bfloat16").magnitude for bits in (row.first - 1, row.first)
+            ]
+            # Each side of a step by the oracle: the ratio amax / (6 * second), rounded to E4M3.
+            found = [
+                max(oracle.encode(oracle.number(edge / second / 6), "E4M3").code, 1)
+                for edge in edges
+            ]
+            assert found == [before.code, row.code]

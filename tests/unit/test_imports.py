@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = [
     "clauses",
     "errors",
+    "philox",
     "value",
     "formats",
     "profile",
@@ -34,7 +35,7 @@ CORE = [
 ]
 # Third-party packages, by the part of the project that may import them at the top of a file.
 EARLY = {
-    "array": {"numpy", "numba", "threadpoolctl"},
+    "array": {"numpy", "numba", "llvmlite", "threadpoolctl"},
     "cli": {"click"},
     "conformance": {"numpy", "pandas", "bitstring", "tomli_w"},
     "testing": {"numpy", "hypothesis", "pytest"},
