@@ -9,7 +9,7 @@ block is a step function of its largest magnitude in the same way.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -113,17 +113,23 @@ def _build(element: ElementFormat, carrier: FloatFormat, profile: Profile) -> Ru
 
 
 def step_rows(
-    code_of: Callable[[int], int], carrier: FloatFormat, signs: tuple[int, ...] = (0,)
+    code_of: Callable[[int], int],
+    carrier: FloatFormat,
+    signs: tuple[int, ...] = (0,),
+    splits: Iterable[int] = (),
 ) -> tuple[Run, ...]:
     """The rows of any function from a carrier's bits to codes that is monotone where the value is.
 
     Parameters
     ----------
     code_of : callable
-        Bits to code; over the numbers of one sign, without zero, Inf and NaN, it never falls or never rises.
+        Bits to code; over the numbers of one sign, without zero, Inf and NaN, it never falls or never rises
+        between two split points.
     carrier : FloatFormat
     signs : tuple of int
         The sign bits to cover: ``(0,)`` for a function of the magnitude.
+    splits : iterable of int
+        Bits at which a function that is not monotone may turn.
 
     Returns
     -------
@@ -138,8 +144,9 @@ def step_rows(
     """
     rows: list[Run] = []
     borders = {carrier.sign_mask, *_nan_spans(carrier)}
+    turns = sorted(splits)
     for sign in signs:
-        for first, last in _monotone_spans(carrier, sign):
+        for first, last in _monotone_spans(carrier, sign, turns):
             for run in _changes(first, last, code_of):
                 if run.first in borders or not rows or rows[-1].code != run.code:
                     rows.append(run)
@@ -152,12 +159,12 @@ def _nan_spans(carrier: FloatFormat) -> tuple[int, int]:
     return first, carrier.sign_mask | first
 
 
-def _monotone_spans(carrier: FloatFormat, sign: int) -> Iterator[tuple[int, int]]:
+def _monotone_spans(carrier: FloatFormat, sign: int, turns: list[int]) -> Iterator[tuple[int, int]]:
     """Spans of input bits in which the value rises or falls with the bits: zero, subnormal and normal, Inf, NaN."""
     inf = carrier.magnitude_mask - len(carrier.nans)
     subnormal = 1 << carrier.mantissa_bits
     borders = (0, 1, subnormal, inf, inf + 1, carrier.magnitude_mask + 1)
-    for first, after in pairwise(borders):
+    for first, after in pairwise(sorted((*borders, *turns))):
         if first < after:  # a carrier without mantissa or without NaN lacks some of the spans
             yield sign | first, sign | (after - 1)
 

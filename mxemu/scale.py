@@ -295,11 +295,23 @@ def scale_rows(
     [0, 128, 255]
     """
 
-    def code_of(bits: int) -> int:
-        value = divide(decode(bits, carrier), tensor_scale)
-        return scale_code(amax([value], profile), fmt, profile)
+    def largest(bits: int) -> Value:
+        return divide(decode(bits, carrier), tensor_scale)
 
-    return step_rows(code_of, carrier)
+    def code_of(bits: int) -> int:
+        return scale_code(amax([largest(bits)], profile), fmt, profile)
+
+    if profile.scale_rule.arithmetic is not ScaleArithmetic.BINARY32_CARRY:
+        return step_rows(code_of, carrier)
+    # A carry out of binary32 makes NaN below 2^128; a wider carrier has numbers above it again.
+    beyond = step_rows(lambda bits: int(_is_beyond_binary32(largest(bits))), carrier)
+    return step_rows(code_of, carrier, splits=[run.first for run in beyond])
+
+
+def _is_beyond_binary32(value: Value) -> bool:
+    return value.kind is not Kind.FINITE or (
+        value.significand > 0 and value.leading > BINARY32.emax
+    )
 
 
 def divide(value: Value, scale: Value | None) -> Value:

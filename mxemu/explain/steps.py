@@ -8,7 +8,6 @@ from typing import NamedTuple
 from mxemu.block import (
     Quantized,
     dequantize,
-    divide,
     inputs,
     quantize,
     quantize_bits,
@@ -19,7 +18,7 @@ from mxemu.explain.values import Error, Place, error_of, place_of
 from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
 from mxemu.profile import Profile, StepPoint
 from mxemu.scalar import Status, decode
-from mxemu.scale import amax, shared_exponent, step_threshold
+from mxemu.scale import amax, divide, shared_exponent, step_threshold
 from mxemu.value import NAN, Kind, Value, compare_magnitudes
 
 
