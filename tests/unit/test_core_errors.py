@@ -13,6 +13,9 @@ KINDS = [
     (errors.BadCode, ValueError),
     (errors.BadValue, ValueError),
     (errors.BadShape, ValueError),
+    (errors.BadType, TypeError),
+    (errors.BadIndex, IndexError),
+    (errors.BadFile, OSError),
     (errors.Unsupported, Exception),
 ]
 

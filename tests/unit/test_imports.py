@@ -42,7 +42,7 @@ EARLY = {
 }
 # The same, inside functions.
 LATE = {
-    "array": EARLY["array"],
+    "array": EARLY["array"] | {"pandas"},
     "cli": {"click", "rich", "conformance"},
     "conformance": EARLY["conformance"] | {"jinja2"},
     "testing": EARLY["testing"],
