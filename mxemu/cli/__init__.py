@@ -27,6 +27,15 @@ _COMMANDS = {
         "mxemu.cli.table:table",
         "Print every code of a format, its numbers, or its whole encoder.",
     ),
+    "quantize": (
+        "mxemu.cli.quantize:quantize",
+        "Convert the numbers of a .npy file to blocks.",
+    ),
+    "dequantize": ("mxemu.cli.dequantize:dequantize", "Convert a file of blocks to numbers."),
+    "compare": (
+        "mxemu.cli.compare:compare",
+        "Say what each block format loses on the numbers of a file.",
+    ),
     "list": (
         "mxemu.cli.listing:listing",
         "List formats, profiles, subjects, clauses, notes or scale rules.",
@@ -47,6 +56,8 @@ Try first:
 
 Then:
   mxemu rule MX-6.3-SCALE                 what a clause asks for, and where it is implemented
+  mxemu compare --help                    what each block format loses on the numbers of a file
+  mxemu quantize --help                   numbers in a file of any size to blocks; dequantize is the way back
   mxemu COMMAND --help                    everything else"""
 
 # What the shell reports for a program whose reader went away: 128 + SIGPIPE.
