@@ -20,16 +20,31 @@ _AHEAD = 768
 
 
 @kernel
+def read_ahead(array: Array, first: int, after: int, per_line: int) -> None:
+    """Ask for the cache lines of array[first:after], which may reach beyond its end."""
+    while first < after:
+        prefetch_read(array, first)
+        first += per_line
+
+
+@kernel
+def write_ahead(array: Array, first: int, after: int, per_line: int) -> None:
+    """The same for lines that will be written."""
+    while first < after:
+        prefetch_write(array, first)
+        first += per_line
+
+
+@kernel
 def encode_keys(bits: Array, shift: int, table: Array, out: Array, first: int, after: int) -> None:
     """Codes from the table over upper bits and sticky; shift above 0."""
     word = bits.dtype.type
     low = word((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
     places = word(shift)
     bits, out = bits[first:after], out[first:after]
-    full = bits.size // _STEP * _STEP
+    full, per_line = bits.size // _STEP * _STEP, 64 // bits.itemsize
     for start in range(0, full, _STEP):
-        for line in range(0, _STEP * bits.itemsize, 64):
-            prefetch_read(bits, start + _AHEAD + line // bits.itemsize)
+        read_ahead(bits, start + _AHEAD, start + _AHEAD + _STEP, per_line)
         # A constant number of steps is unrolled by the compiler.
         for i in range(_STEP):
             pattern = bits[start + i]
@@ -61,11 +76,10 @@ def decode_codes(codes: Array, mask: int, table: Array, out: Array, first: int, 
     word = codes.dtype.type
     seen, low = word(0), word(mask)
     codes, out = codes[first:after], out[first:after]
-    full = codes.size // _STEP * _STEP
+    full, per_line = codes.size // _STEP * _STEP, 64 // out.itemsize
     for start in range(0, full, _STEP):
         prefetch_read(codes, start + _AHEAD)
-        for line in range(0, _STEP * out.itemsize, 64):
-            prefetch_write(out, start + _AHEAD + line // out.itemsize)
+        write_ahead(out, start + _AHEAD, start + _AHEAD + _STEP, per_line)
         for i in range(_STEP):
             seen = word(seen | codes[start + i])
             out[start + i] = table[word(codes[start + i] & low)]
@@ -325,11 +339,10 @@ def quantize_blocks(
         np.int32(gather.keys + 3),
     )
     slots = np.empty(k, np.int32)
-    length = np.uint64(k)
+    length, per_line = np.uint64(k), 64 // bits.itemsize
     for block in range(scales.size):
         start = np.uint64(block) * length
-        for line in range(0, k, 64 // bits.itemsize):
-            prefetch_read(bits, np.int64(start) + _AHEAD + line)
+        read_ahead(bits, block * k + _AHEAD, block * k + _AHEAD + k, per_line)
         largest = word(0)
         for i in range(k):
             largest = max(largest, word(bits[start + np.uint64(i)] & mask))
@@ -405,6 +418,7 @@ def quantize_columns(
     slots, plain = np.empty(width, np.int32), np.empty(width, np.bool_)
     column = np.empty(k, bits.dtype)
     tile = np.empty(width * k, codes.dtype)
+    per_line = 64 // bits.itemsize
     for item in range(first, after):
         array, rest = item // (tiles * per_column), item % (tiles * per_column)
         # Down the columns first: two blocks of a column share a cache line of codes.
@@ -435,8 +449,8 @@ def quantize_columns(
         for i in range(length):
             line = origin + np.uint64(i * inner)
             # The same columns of the next block, while there is work to hide the wait.
-            for ahead in range(0, columns, 64 // bits.itemsize):
-                prefetch_read(bits, np.int64(line) + k * inner + ahead)
+            ahead = np.int64(line) + k * inner
+            read_ahead(bits, ahead, ahead + columns, per_line)
             for c in range(columns):
                 pattern = bits[line + np.uint64(c)]
                 magnitude = word(pattern & mask)
@@ -450,6 +464,8 @@ def quantize_columns(
                 tile[np.uint64(c * k + i)] = table[np.uint32(slots[c])]
         for c in range(columns):
             place = np.uint64((target + c * per_column) * k)
+            # The column's next line of codes, which lies far from its neighbours'.
+            prefetch_write(codes, np.int64(place) + 64)
             for i in range(k):
                 codes[place + np.uint64(i)] = tile[np.uint64(c * k + i)]
         if not rare:
@@ -485,13 +501,13 @@ def dequantize_blocks(
     scales = scales[first:after]
     word = codes.dtype.type
     seen, mask, length = word(0), word(codes_in_row - 1), np.uint64(k)
+    per_line = 64 // out.itemsize
     for block in range(scales.size):
         scale, start = np.uint64(scales[block]), np.uint64(block) * length
         if not known[scale]:
             missing[scale] = True
         base = scale * np.uint64(codes_in_row)
-        for line in range(0, k, 64 // out.itemsize):
-            prefetch_write(out, np.int64(start) + _AHEAD + line)
+        write_ahead(out, block * k + _AHEAD, block * k + _AHEAD + k, per_line)
         for i in range(k):
             code = codes[start + np.uint64(i)]
             seen = word(seen | code)
@@ -551,6 +567,7 @@ def dequantize_columns(
     per_column = (n + k - 1) // k
     tiles = (inner + width - 1) // width
     tile = np.empty(width * k, out.dtype)
+    per_line = 64 // out.itemsize
     for item in range(first, after):
         array, rest = item // (tiles * per_column), item % (tiles * per_column)
         block, left = rest // tiles, rest % tiles * width
@@ -559,8 +576,7 @@ def dequantize_columns(
         # Asked for now, written after the gather.
         for i in range(length):
             line = (array * n + block * k + i) * inner + left
-            for ahead in range(0, columns, 64 // out.itemsize):
-                prefetch_write(out, line + ahead)
+            write_ahead(out, line, line + columns, per_line)
         for c in range(columns):
             place = np.uint64(source + c * per_column)
             scale, start = np.uint64(scales[place]), place * np.uint64(k)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mxemu.array.blocks import checked_axis, checked_tensor_scale, padded_shape
 from mxemu.array.elements import Draws, chunks, draws
-from mxemu.array.inputs import BITS, Array, to_bits
+from mxemu.array.inputs import BITS, Array, native, to_bits
 from mxemu.array.quantizer import quantize
 from mxemu.formats import BFLOAT16, BINARY32, BlockFormat, FloatFormat
 from mxemu.profile import Profile
@@ -95,7 +95,8 @@ class InMemory:
         return self.array.shape
 
     def read(self, index: tuple[slice, ...]) -> Array:
-        return self.array[index]
+        piece = self.array[index]
+        return piece if piece.dtype.isnative else native(piece)
 
 
 def numbers_of(bits: Array, carrier: FloatFormat) -> Array:
