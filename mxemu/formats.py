@@ -415,9 +415,10 @@ def element(name: ElementFormat | str) -> ElementFormat:
     >>> str(element("e4m3").max), str(element("INT6").max)
     ('448', '1.9375')
     """
-    if not isinstance(name, str):
+    if isinstance(name, FloatFormat | IntFormat):
         return name
-    found = _lookup(name, {**ELEMENTS, **CARRIERS}) or _pattern(name)
+    text = _text(name)
+    found = _lookup(text, {**ELEMENTS, **CARRIERS}) or _pattern(text)
     if found is None:
         raise unknown("element format", name, [*ELEMENTS, *CARRIERS])
     return found
@@ -425,9 +426,9 @@ def element(name: ElementFormat | str) -> ElementFormat:
 
 def carrier(name: FloatFormat | str) -> FloatFormat:
     """Find the format of the numbers that are converted: binary64, binary32, binary16 or bfloat16."""
-    if not isinstance(name, str):
+    if isinstance(name, FloatFormat):
         return name
-    found = _lookup(name, CARRIERS)
+    found = _lookup(_text(name), CARRIERS)
     if found is None:
         raise unknown("carrier", name, CARRIERS)
     return found
@@ -445,9 +446,10 @@ def block_format(name: BlockFormat | str) -> BlockFormat:
     >>> block_format("mxfp4").bits_per_block, block_format("e2m1/e4m3/16").k
     (136, 16)
     """
-    if not isinstance(name, str):
+    if isinstance(name, BlockFormat):
         return name
-    found = _lookup(name, BLOCK_FORMATS) or _custom_block(name)
+    text = _text(name)
+    found = _lookup(text, BLOCK_FORMATS) or _custom_block(text)
     if found is None:
         raise unknown("block format", name, BLOCK_FORMATS)
     return found
@@ -460,6 +462,11 @@ def find(name: str) -> ElementFormat | BlockFormat:
     if found is None:
         raise unknown("format", name, everything)
     return found
+
+
+def _text(name: object) -> str:
+    """A name, or nothing that any record is called by: None, a record of another sort."""
+    return name if isinstance(name, str) else ""
 
 
 def _squeeze(name: str) -> str:

@@ -256,7 +256,7 @@ RCEIL_BINARY32 = ScaleRule(
     "RCEIL_BINARY32",
     RCEIL.steps,
     arithmetic=ScaleArithmetic.BINARY32_QUOTIENT,
-    note="RCEIL of a binary32 quotient; TransformerEngine, torchao RCEIL",
+    note="RCEIL of a binary32 quotient; TransformerEngine",
 )
 RCEIL_SUBNORMAL_UP = ScaleRule(
     "RCEIL_SUBNORMAL_UP",
@@ -644,9 +644,10 @@ def profile(name: Profile | str) -> Profile:
     UnknownName
         With a did-you-mean.
     """
-    if not isinstance(name, str):
+    if isinstance(name, Profile):
         return name
-    found = PRESETS.get(_key(name.strip()))
+    given: object = name
+    found = PRESETS.get(_key(given.strip())) if isinstance(given, str) else None
     if found is None:
         raise unknown("profile", name, PRESETS)
     return found

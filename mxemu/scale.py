@@ -228,7 +228,9 @@ def _nan_block_code(scale: FloatFormat, policy: NanBlock) -> int:
 
 def _nan_or(code: int, scale: FloatFormat, *, wanted: bool) -> int:
     """The NaN code when it is wanted and exists, else the given one."""
-    return scale.nan_codes[0] if wanted and scale.has_nan else code
+    if not (wanted and scale.has_nan):
+        return code
+    return scale.nans[0] if len(scale.nans) else scale.sign_mask
 
 
 def _rule_code(largest: Value, fmt: BlockFormat, profile: Profile) -> int:
@@ -255,7 +257,7 @@ def smallest_code(scale: FloatFormat) -> int:
 
 def _clamped(code: int, scale: FloatFormat, profile: Profile) -> int:
     """The code within the profile's clamp; NaN is left alone."""
-    if profile.scale_clamp is None or code in scale.nan_codes:
+    if profile.scale_clamp is None or decode(code, scale).is_nan:
         return code
     low, high = max(profile.scale_clamp[0], smallest_code(scale)), profile.scale_clamp[1]
     if high > scale.max_code:

@@ -341,17 +341,33 @@ class Blocks:
 
     def describes_as(self, other: Blocks) -> bool:
         """Whether two records read their codes in the same way."""
-        mine, theirs = self.tensor_scale, other.tensor_scale
-        same_scale = (
-            mine is theirs if mine is None or theirs is None else mine.tobytes() == theirs.tobytes()
+        return self.stands_for(
+            other.shape, other.axis, other.block_format, other.profile, other.tensor_scale
         )
+
+    def stands_for(
+        self,
+        shape: tuple[int, ...],
+        axis: int,
+        fmt: BlockFormat,
+        profile: Profile,
+        tensor_scale: np.float32 | None,
+    ) -> bool:
+        """Whether these are blocks of such an array."""
+        # Records are mostly the same objects; comparing all fields takes longer than quantizing a block.
         return (
-            same_scale
-            # Comparing whole records takes longer than quantizing a block.
-            and (self.block_format is other.block_format or self.block_format == other.block_format)
-            and (self.profile is other.profile or self.profile.same_choices(other.profile))
-            and (self.axis, self.shape) == (other.axis, other.shape)
+            (self.block_format is fmt or self.block_format == fmt)
+            and (self.profile is profile or self.profile.same_choices(profile))
+            and self.axis == axis
+            and self.shape == shape
+            and _same_number(self.tensor_scale, tensor_scale)
         )
+
+
+def _same_number(mine: np.float32 | None, yours: np.float32 | None) -> bool:
+    return mine is yours or (
+        mine is not None and yours is not None and mine.tobytes() == yours.tobytes()
+    )
 
 
 def checked_axis(axis: int, shape: tuple[int, ...]) -> int:

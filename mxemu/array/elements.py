@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +26,7 @@ from mxemu.array.plans import KEPT, EncodePlan, encode_plan
 from mxemu.array.threads import spread
 from mxemu.block import value_bits
 from mxemu.errors import BadShape, BadType, BadValue
-from mxemu.formats import CARRIERS, ElementFormat, FloatFormat
+from mxemu.formats import CARRIERS, ElementFormat, FloatFormat, IntFormat
 from mxemu.formats import element as find_element
 from mxemu.profile import OCP, Profile, Rounding
 from mxemu.profile import profile as find_profile
@@ -47,7 +48,10 @@ def chosen(
     if rounding is None and overflow is None:
         return found
     given = {"rounding": rounding, "overflow": overflow}
-    return _replaced(found, **{name: value for name, value in given.items() if value is not None})
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not all(isinstance(value, str | Enum) for value in changes.values()):
+        return found.replace(**changes)  # which refuses what is neither
+    return _replaced(found, **changes)
 
 
 @lru_cache(maxsize=256)
@@ -135,7 +139,7 @@ def _encode_plan(
 
 def named_element(element: ElementFormat | str) -> ElementFormat:
     """An element format by record or name; a name is searched for once."""
-    return _named_element(element) if isinstance(element, str) else element
+    return element if isinstance(element, FloatFormat | IntFormat) else _named_element(element)
 
 
 _named_element = lru_cache(maxsize=256)(find_element)

@@ -68,7 +68,9 @@ def to_bits(x: Any, carrier: FloatFormat | str | None = None) -> Bits:
         return Bits(x.view(BITS[found.name]), found)  # at once: this is what most calls pass
     array = to_array(x)
     if _is_tensor(x) and str(x.dtype) == "torch.bfloat16":
-        return Bits(array, BFLOAT16)
+        return _patterns(array, BFLOAT16 if carrier is None else _known_carrier(carrier), x.dtype)
+    if _is_tensor(x) and x.dtype.is_floating_point and x.dtype.itemsize == 1:
+        raise BadType(f"x has dtype {x.dtype}; {_EXPECTED}: decode it first")
     if carrier is not None:
         return _patterns(array, _known_carrier(carrier))
     _check_integers(x, array)
@@ -126,7 +128,7 @@ def _from_torch(x: Any) -> Array:
     torch = sys.modules["torch"]
     if x.device.type != "cpu":
         raise BadType(f"x is a tensor on {x.device}; expected one in the host's memory, x.cpu()")
-    x = x.detach()
+    x = x.detach().resolve_conj().resolve_neg()
     if x.dtype is torch.bfloat16:
         return np.asarray(x.view(torch.int16).numpy().view(np.uint16))
     if x.dtype.itemsize == 1 and x.dtype not in (torch.int8, torch.uint8, torch.bool):
@@ -134,9 +136,11 @@ def _from_torch(x: Any) -> Array:
     return np.asarray(x.numpy())
 
 
-def _patterns(array: Array, carrier: FloatFormat) -> Bits:
+def _patterns(array: Array, carrier: FloatFormat, given: Any = None) -> Bits:
     """Unsigned integers that the caller declares to be bit patterns."""
     dtype = BITS[carrier.name]
+    if given is not None and carrier is not BFLOAT16:
+        raise BadType(f"x has dtype {given}; expected bit patterns of {carrier.name} ({dtype})")
     if array.dtype.name == "bfloat16" and carrier is BFLOAT16:
         return Bits(array.view(np.uint16), carrier)
     if array.dtype.kind == "f" and _FLOATS.get(array.dtype) == carrier:

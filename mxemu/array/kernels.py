@@ -326,7 +326,7 @@ def quantize_blocks(
     word = bits.dtype.type
     bits, codes = bits[first * k : after * k], codes[first * k : after * k]
     scales = scales[first:after]
-    mask, inf, sign_bit = carrier.magnitude, carrier.inf, word(carrier.sign_bit)
+    mask, inf = carrier.magnitude, carrier.inf
     firsts, scale_codes, starts = lookup.firsts, lookup.codes, lookup.start
     bucket, last = word(lookup.shift), np.uint64(lookup.firsts.size - 1)
     plain_from = carrier.min_normal if lookup.flush_block else lookup.zero_below
@@ -369,8 +369,7 @@ def quantize_blocks(
             key = np.int32(np.int32(key | np.int32((magnitude & low) != word(0))) - offset)
             key = min(max(key, np.int32(0)), top)
             key = zero if magnitude < zero_below else key
-            sign = np.int32(word(pattern >> sign_bit))
-            slots[i] = np.int32(np.int32(key + base) + np.int32(stride * sign))
+            slots[i] = np.int32(np.int32(key + base) + (stride if pattern > mask else np.int32(0)))
         for i in range(k):
             codes[start + np.uint64(i)] = table[np.uint32(slots[i])]
 
@@ -401,7 +400,7 @@ def quantize_columns(
     `quantize_blocks`, with the columns of a tile in place of the elements of a block.
     """
     word = bits.dtype.type
-    mask, inf, sign_bit = carrier.magnitude, carrier.inf, word(carrier.sign_bit)
+    mask, inf = carrier.magnitude, carrier.inf
     plain_from = carrier.min_normal if lookup.flush_block else lookup.zero_below
     zero_below = lookup.zero_below
     rows, offsets, table = gather.row, gather.offset, gather.table
@@ -458,8 +457,8 @@ def quantize_columns(
                 key = np.int32(np.int32(key | np.int32((magnitude & low) != word(0))) - offset[c])
                 key = min(max(key, np.int32(0)), top)
                 key = zero if magnitude < zero_below else key
-                sign = np.int32(word(pattern >> sign_bit))
-                slots[c] = np.int32(np.int32(key + base[c]) + np.int32(stride * sign))
+                key = np.int32(key + base[c])
+                slots[c] = np.int32(key + (stride if pattern > mask else np.int32(0)))
             for c in range(columns):
                 tile[np.uint64(c * k + i)] = table[np.uint32(slots[c])]
         for c in range(columns):

@@ -100,10 +100,10 @@ def quantize(
     second = _tensor_scale(tensor_scale, array, source, fmt)
     drawn = draws(array.shape, choices, random, key, axis)
     plan = _plan(fmt, source, choices, second)
-    blocks = _empty(shape, axis, fmt, choices, second)
-    if out is not None:
-        _check_blocks(out, blocks)
-        blocks = out
+    if out is None:
+        blocks = _empty(shape, axis, fmt, choices, second)
+    else:
+        blocks = _checked_blocks(out, shape, axis, fmt, choices, second)
     status = np.empty(blocks.codes.shape, np.uint8) if return_status else None
     _run(moved_last(array, axis), plan, drawn, blocks, status)
     return (blocks, status) if status is not None else blocks
@@ -111,7 +111,7 @@ def quantize(
 
 def named_block_format(fmt: BlockFormat | str) -> BlockFormat:
     """A block format by record or name; a name is searched for once."""
-    return _named_block_format(fmt) if isinstance(fmt, str) else fmt
+    return fmt if isinstance(fmt, BlockFormat) else _named_block_format(fmt)
 
 
 _named_block_format = lru_cache(maxsize=256)(find_block_format)
@@ -194,15 +194,24 @@ def _empty(
     return blocks
 
 
-def _check_blocks(blocks: Blocks, like: Blocks) -> None:
-    """Refuse blocks that cannot receive the result."""
-    if not isinstance(blocks, Blocks):
-        raise BadType(f"out is a {type(blocks).__name__}; expected Blocks")
-    if not blocks.describes_as(like):
-        raise BadValue(f"out stands for {blocks.summary}; expected {like.summary}")
-    for name, array in (("out.codes", blocks.codes), ("out.scales", blocks.scales)):
+def _checked_blocks(
+    out: Blocks,
+    shape: tuple[int, ...],
+    axis: int,
+    fmt: BlockFormat,
+    profile: Profile,
+    second: np.float32 | None,
+) -> Blocks:
+    """The given blocks, if they can receive the result."""
+    if not isinstance(out, Blocks):
+        raise BadType(f"out is a {type(out).__name__}; expected Blocks")
+    if not out.stands_for(shape, axis, fmt, profile, second):
+        expected = _empty(shape, axis, fmt, profile, second)
+        raise BadValue(f"out stands for {out.summary}; expected {expected.summary}")
+    for name, array in (("out.codes", out.codes), ("out.scales", out.scales)):
         if not (array.flags.c_contiguous and array.flags.writeable):
             raise BadValue(f"{name} must be C-contiguous and writable")
+    return out
 
 
 def _run(

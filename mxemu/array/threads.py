@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mxemu.errors import BadValue
 
 # Below this many elements a thread costs more than it saves.
-_FEWEST = 1 << 17
+_FEWEST = 1 << 19
 
 
 class _Pool:

@@ -69,7 +69,7 @@ def case(rows):
             blocks = mxemu.quantize(x, "MXFP4", axis=0)
             return lambda: mxemu.dequantize(blocks)
 
-name, rows = sys.argv[1], 6144
+name, rows = sys.argv[1], 4608
 case(64)()
 call = case(rows)
 Path("/proc/self/clear_refs").write_text("5")
@@ -99,7 +99,7 @@ CASES = (
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("case", CASES)
 def test_memory_beyond_input_and_output(case: str) -> None:
-    """25 million elements of 4 bytes: a copy of the input would take 100 MB."""
+    """19 million elements of 4 bytes: a copy of the input would take 75 MB."""
     ended = subprocess.run(
         [sys.executable, "-c", _CHILD, case],
         check=True,
