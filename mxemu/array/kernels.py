@@ -45,6 +45,7 @@ def encode_keys(bits: Array, shift: int, table: Array, out: Array, first: int, a
     full, per_line = bits.size // _STEP * _STEP, 64 // bits.itemsize
     for start in range(0, full, _STEP):
         read_ahead(bits, start + _AHEAD, start + _AHEAD + _STEP, per_line)
+        prefetch_write(out, start + _AHEAD)
         # A constant number of steps is unrolled by the compiler.
         for i in range(_STEP):
             pattern = bits[start + i]

@@ -39,13 +39,16 @@ class Kept(dict[tuple[Any, ...], Any]):
     a plan remembers equal ones, so a profile that is built anew in every call costs a comparison and no tables.
     """
 
-    def find(self, make: Callable[..., _Plan], *choices: Any) -> _Plan:
-        key = (make, *[one if type(one) is str else id(one) for one in choices])
+    def find(
+        self, make: Callable[..., _Plan], fmt: object, carrier: FloatFormat, profile: Profile
+    ) -> _Plan:
+        """What ``make`` gives for a format (a record or its name), a carrier and a profile."""
+        key = (make, fmt if type(fmt) is str else id(fmt), id(carrier), id(profile))
         found = self.get(key)
         if found is None:
             if len(self) >= _MOST_PLANS:
                 self.clear()
-            found = self[key] = (make(*choices), choices)
+            found = self[key] = (make(fmt, carrier, profile), (fmt, carrier, profile))
         plan: _Plan = found[0]
         return plan
 

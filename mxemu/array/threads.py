@@ -10,6 +10,8 @@ from mxemu.errors import BadValue
 
 # Below this many elements a thread costs more than it saves.
 _FEWEST = 1 << 19
+# Slices of a call for each thread.
+_SLICES = 4
 
 
 class _Pool:
@@ -82,13 +84,23 @@ def spread(work: Callable[[int, int], object], count: int, cost: int = 1, align:
     align : int
         Slices start at multiples of this, so that threads do not share cache lines.
     """
-    pieces = min(_pool.size, count * cost // _FEWEST)
-    if pieces <= 1:
+    helpers = min(_pool.size, count * cost // _FEWEST) - 1
+    if helpers <= 0:
         work(0, count)
         return
     # More slices than threads, so that a thread that was put off does not keep the others waiting.
-    step = -(-count // (4 * pieces))
+    step = -(-count // (_SLICES * (helpers + 1)))
     step += -step % align
-    starts = range(0, count, step)
-    for _ in _pool.submit_to().map(lambda first: work(first, min(first + step, count)), starts):
-        pass
+    starts = iter(range(0, count, step))
+
+    def drain() -> None:
+        for first in starts:
+            work(first, min(first + step, count))
+
+    # The caller takes slices too: a thread that sleeps needs longer to wake than a slice to be done.
+    pending = [_pool.submit_to().submit(drain) for _ in range(helpers)]
+    try:
+        drain()
+    finally:
+        for future in pending:
+            future.result()
