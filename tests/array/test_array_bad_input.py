@@ -399,6 +399,10 @@ class TestTensors:
                 assert np.array_equal(mxemu.encode(x, "E4M3"), expected)
                 assert np.array_equal(mxemu.encode(x[::2], "E4M3"), expected[::2])
 
+    def test_a_negation_that_torch_has_put_off(self) -> None:
+        x = self.torch.tensor([1j, -2j]).conj().imag
+        assert mxemu.decode(mxemu.encode(x, "E4M3"), "E4M3").tolist() == [-1.0, 2.0]
+
     def test_codes(self) -> None:
         x = self.torch.tensor([1.0, 2.0]).to(self.torch.float8_e4m3fn)
         assert mxemu.decode(x, "E4M3").tolist() == [1.0, 2.0]
@@ -418,7 +422,6 @@ class TestTensors:
         refused(
             lambda: mxemu.encode(self.torch.zeros(2, device="meta"), "E4M3"), "meta", kind=BadType
         )
-        refused(lambda: mxemu.encode(self.torch.tensor([1j]).conj().imag, "E4M3"), kind=BadType)
 
     def test_a_carrier_that_is_not_the_tensors(self) -> None:
         x = self.torch.ones(2, dtype=self.torch.bfloat16)

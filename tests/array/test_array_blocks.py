@@ -325,3 +325,25 @@ def test_the_amax_tensor_scale_of_numbers_beyond_binary32_is_finite(top: float) 
     found = mxemu.quantize(np.full((1, 16), top), "NVFP4", profile="ratio", tensor_scale="amax")
     assert found.tensor_scale is not None
     assert 0 < found.tensor_scale < np.inf
+
+
+# One leaves 1 and the other 3 when divided by 4, so that the tie lies above an odd and above an even code.
+@pytest.mark.parametrize("divisor", [12345677, 12345679])
+@pytest.mark.parametrize("rounding", ["ties-to-even", "ties-to-away", "toward-zero", "to-odd"])
+def test_a_rest_below_all_bits_of_the_quotient_decides_a_tie(rounding: str, divisor: int) -> None:
+    """V = (t * d + rest) / 2^13 with t a tie of 42 bits: V / d misses it by 2^-66, below the kernel's 62 bits."""
+    fmt, bits = block_format("E5M40:finite/E8M0/1"), 13
+    second = np.float32(divisor)
+    found = []
+    for rest in (-1, 1):
+        for high in range(1 << 41, (1 << 41) + (1 << 15), 1 << 13):
+            # An odd t with t * d + rest a multiple of 2^13; d is odd, so there is one.
+            t = high + (-rest * pow(divisor, -1, 1 << bits)) % (1 << bits)
+            product = t * divisor + rest
+            assert product % (1 << bits) == 0
+            assert t % 2 == 1
+            assert product >> bits < 1 << 53
+            found.append(float(product >> bits))
+    assert len(found) == 8
+    x = np.array(found).view(np.uint64).reshape(-1, 1)
+    assert_as_core(x, "binary64", fmt, OCP.replace(rounding=rounding), second)
