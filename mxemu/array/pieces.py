@@ -11,7 +11,7 @@ import numpy as np
 from mxemu.array.blocks import checked_axis, checked_tensor_scale, padded_shape
 from mxemu.array.elements import Draws, chunks, draws
 from mxemu.array.inputs import BITS, Array, native, to_bits
-from mxemu.array.quantizer import quantize
+from mxemu.array.quantizer import largest_finite, quantize, scale_for
 from mxemu.formats import BFLOAT16, BINARY32, BlockFormat, FloatFormat
 from mxemu.profile import Profile
 
@@ -183,19 +183,12 @@ def _amax_scale(
     source: Source, fmt: BlockFormat, axis: int, progress: Callable[[int], None]
 ) -> np.float32:
     """The tensor scale that the largest finite magnitude of a whole source asks for."""
-    carrier = source.carrier
-    word = BITS[carrier.name].type
-    largest = word(0)
+    largest = 0
     for piece in pieces(source.shape, axis, fmt.k):
-        magnitudes = source.read(piece.array) & word(carrier.magnitude_mask)
-        finite = magnitudes <= word(carrier.max_code)
-        largest = max(largest, magnitudes.max(initial=word(0), where=finite))
-        progress(magnitudes.size)
-    one = np.array([largest], word)
-    scale: np.float32 = quantize(
-        one, fmt, carrier=carrier, tail="partial", tensor_scale="amax"
-    ).tensor_scale
-    return scale
+        bits = source.read(piece.array)
+        largest = max(largest, largest_finite(bits, source.carrier))
+        progress(bits.size)
+    return scale_for(largest, source.carrier, fmt)
 
 
 def binary32_text(scale: np.float32) -> str:

@@ -161,19 +161,25 @@ class BlockPlan:
         assert self.gather is not None
         return tuple(self.fields), tuple(self.lookup), tuple(self.gather)
 
+    @cached_property
+    def scales(self) -> Scales:
+        """The value of every scale code, the tensor scale included."""
+        return Scales.of(self.block_format.scale, self.tensor_scale)
+
+    @cached_property
     def with_integers(self) -> BlockPlan:
         """The same quantizer by the integer kernel."""
-        scales = Scales.of(self.block_format.scale, self.tensor_scale)
         return replace(
             self,
-            divisors=divisors(list(scales.values)),
+            divisors=divisors(list(self.scales.values)),
             rounder=rounder(self.block_format.element, self.profile),
         )
 
+    @cached_property
     def status_gather(self) -> Gather | None:
         """As ``gather``, with statuses for codes."""
-        scales = Scales.of(self.block_format.scale, self.tensor_scale)
-        return _gather(self.block_format.element, self.carrier, self.profile, scales, status=True)
+        element = self.block_format.element
+        return _gather(element, self.carrier, self.profile, self.scales, status=True)
 
 
 def block_plan(

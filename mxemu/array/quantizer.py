@@ -132,12 +132,21 @@ def _tensor_scale(
 
 
 def _amax_scale(array: Array, carrier: FloatFormat, fmt: BlockFormat) -> np.float32:
-    """max |x| / (largest element * largest scale) in binary32, over finite numbers; 1 when all are zero."""
-    largest = 0
-    for part in chunks(array.shape, CHUNK):
-        magnitudes = array[part] & array.dtype.type(carrier.magnitude_mask)
-        finite = magnitudes.max(initial=0, where=magnitudes <= carrier.max_code)
-        largest = max(largest, int(finite))
+    """The second scale that the largest finite magnitude of an array asks for."""
+    parts = (array[part] for part in chunks(array.shape, CHUNK))
+    return scale_for(
+        max((largest_finite(part, carrier) for part in parts), default=0), carrier, fmt
+    )
+
+
+def largest_finite(bits: Array, carrier: FloatFormat) -> int:
+    """The bits of the largest finite magnitude."""
+    magnitudes = bits & bits.dtype.type(carrier.magnitude_mask)
+    return int(magnitudes.max(initial=0, where=magnitudes <= carrier.max_code))
+
+
+def scale_for(largest: int, carrier: FloatFormat, fmt: BlockFormat) -> np.float32:
+    """largest / (largest element * largest scale) in binary32; 1 when all numbers are zero."""
     if not largest:
         return np.float32(1)
     element, scale = fmt.element.max, fmt.scale.max
@@ -318,9 +327,9 @@ def _gather_columns(base: Array, place: int, plan: BlockPlan, blocks: Blocks) ->
 
 def _status_by_gather(array: Array, plan: BlockPlan, blocks: Blocks, status: Array) -> None:
     """Statuses from the table that has them, under the scales that were found."""
-    gather = plan.status_gather()
+    gather = plan.status_gather
     if gather is None:
-        _by_integers(array, plan.with_integers(), None, blocks, status)
+        _by_integers(array, plan.with_integers, None, blocks, status)
         return
     k = plan.block_format.k
     for part, blocked in _parts(array.shape, k):
