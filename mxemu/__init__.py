@@ -22,6 +22,8 @@ from typing import Any
 from mxemu._version import __version__
 
 _MODULES = (
+    "accumulation",
+    "accumulations",
     "block",
     "clauses",
     "errors",
@@ -29,6 +31,7 @@ _MODULES = (
     "formats",
     "layout",
     "philox",
+    "products",
     "profile",
     "runs",
     "scalar",

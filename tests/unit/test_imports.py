@@ -29,6 +29,7 @@ CORE = [
     "scale",
     "block",
     "accumulation",
+    "accumulations",
     "products",
     "layout",
     "explain",

@@ -1,0 +1,654 @@
+"""One dot product under an accumulation, in exact integers (MX 6.1 and 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from mxemu.accumulation import (
+    EXACT,
+    Accumulation,
+    Chain,
+    Fuse,
+    Lanes,
+    Late,
+    NanWord,
+    Nested,
+    Node,
+    OperandSubnormals,
+    Parts,
+    ProductExponent,
+    Round,
+    ScaleAt,
+    Sum,
+    Tree,
+    ZeroSign,
+    steps,
+)
+from mxemu.accumulations import find as find_accumulation
+from mxemu.block import check_tensor_scale
+from mxemu.clauses import implements
+from mxemu.errors import BadShape
+from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
+from mxemu.formats import carrier as find_carrier
+from mxemu.formats import find as find_format
+from mxemu.profile import OCP, Profile, Rounding
+from mxemu.scalar import Status, decode, encode, round_to_multiple
+from mxemu.value import INF, NAN, ZERO, Value
+
+
+class Operand(NamedTuple):
+    """One vector of a dot product.
+
+    Attributes
+    ----------
+    codes : sequence of int, length K
+        Element codes, block after block.
+    format : BlockFormat, element format or str
+        An element format stands for numbers without scales.
+    scales : sequence of int, length K / k
+        Scale codes; none for an element format.
+    tensor_scale : Value, optional
+        A scale above all blocks.
+    """
+
+    codes: Sequence[int]
+    format: BlockFormat | ElementFormat | str
+    scales: Sequence[int] = ()
+    tensor_scale: Value | None = None
+
+
+class Term(NamedTuple):
+    """An exact number with the exponent that alignment takes it to have.
+
+    Attributes
+    ----------
+    value : Value
+    exponent : int or None
+        A unit aligns by the exponents of the operands, not by the leading bit of their product, so a subnormal, or
+        the product of two significands near 2, is not where its value would put it. None: nothing to align with.
+    scale : Value, optional
+        Of its blocks, while it still has to be applied.
+    """
+
+    value: Value
+    exponent: int | None
+    scale: Value | None = None
+
+
+class Cut(NamedTuple):
+    """What became of one term of a sum: ``value`` = ``kept`` + ``lost``."""
+
+    value: Value
+    exponent: int | None
+    kept: Value
+    lost: Value
+
+
+class Added(NamedTuple):
+    """One `Fuse`, as it went.
+
+    Attributes
+    ----------
+    terms : tuple of Cut
+    carried : Cut or None
+    exponent : int or None
+        What the terms were aligned to; None where nothing was cut.
+    quantum : int or None
+        They were cut to multiples of 2^quantum.
+    total : Value
+        The exact sum of what was kept.
+    result : Value
+        After rounding.
+    """
+
+    terms: tuple[Cut, ...]
+    carried: Cut | None
+    exponent: int | None
+    quantum: int | None
+    total: Value
+    result: Value
+
+
+class Rounded(NamedTuple):
+    """A rounding outside of a sum: ``what`` is operand, product, scale, scaled part or result."""
+
+    what: str
+    value: Value
+    result: Value
+
+
+class Product(NamedTuple):
+    """A dot product.
+
+    Attributes
+    ----------
+    value : Value
+        What the accumulation holds at the end, before it is rounded to the format asked for.
+    bits : int
+        In that format.
+    status : Status
+        Of all roundings together.
+    trace : tuple of Added and Rounded
+        Every step in order, if asked for.
+    """
+
+    value: Value
+    bits: int
+    status: Status
+    trace: tuple[Added | Rounded, ...] = ()
+
+
+@implements("MX-6.1-DOT", "MX-6.1-MIXED", "MX-6.2-SUM", "MX-6.2-F32")
+def dot(
+    a: Operand,
+    b: Operand,
+    c: Value | None = None,
+    accumulation: Accumulation | str = EXACT,
+    out: FloatFormat | str = BINARY32,
+    *,
+    trace: bool = False,
+) -> Product:
+    """The dot product of two vectors of blocks, plus C.
+
+    Parameters
+    ----------
+    a, b : Operand
+        Of the same length K and block size k; their formats may differ.
+    c : Value, optional
+        Added as the accumulation says; +0 if not given.
+    accumulation : Accumulation or str
+    out : FloatFormat or str
+        binary32, bfloat16, binary16 or binary64.
+    trace : bool
+        Keep every step.
+
+    Returns
+    -------
+    Product
+
+    Raises
+    ------
+    BadShape
+        When lengths or block sizes differ, or the accumulation is for another length.
+    BadCode, UnknownName
+
+    Notes
+    -----
+    Order, precision and special values are free (MX 6.1, 6.2): a NaN anywhere gives NaN, as do Inf * 0 and Inf - Inf.
+
+    Examples
+    --------
+    >>> ones = Operand([0x38] * 32, "MXFP8_E4M3", [128])  # 32 ones, times 2
+    >>> hex(dot(ones, ones).bits)  # 128
+    '0x43000000'
+    """
+    record, out = find_accumulation(accumulation), find_carrier(out)
+    a, b = _checked(a), _checked(b)
+    unit = _Unit(record, _block_size(a, b), trace)
+    terms = unit.products(a, b)
+    carried = unit.carried_in(ZERO if c is None else c)
+    scales = [one.tensor_scale for one in (a, b) if one.tensor_scale is not None]
+    if scales and c is not None and record.node != Sum():
+        raise BadShape(f"{record.name} does not say how C meets a tensor scale; expected no C")
+    total = unit.reduce(record.node, terms, None if scales else _term(carried)).value
+    if scales:
+        total = unit.scale_result(total, scales, carried)
+    result = unit.round_value(total, Round(out, record.rounding, stop_at_max=True), "result")
+    return Product(total, _bits(result, out, record.nan_word), unit.status, tuple(unit.trace))
+
+
+class _Unit:
+    """The arithmetic of one accumulation, with what happened so far."""
+
+    def __init__(self, record: Accumulation, k: int, keep: bool) -> None:
+        self.record = record
+        self.k = k
+        self.keep = keep
+        self.status = Status.EXACT
+        self.trace: list[Added | Rounded] = []
+
+    def products(self, a: Operand, b: Operand) -> list[Term]:
+        """The exact product of each pair of elements, with the scales if they enter here."""
+        left, right = self._vector(a), self._vector(b)
+        return [self._product(*pair) for pair in zip(left, right, strict=False)]
+
+    def _vector(self, operand: Operand) -> list[tuple[Term, Term]]:
+        """Elements and scales as terms."""
+        fmt = operand.format
+        assert not isinstance(fmt, str)
+        if not isinstance(fmt, BlockFormat):
+            return [(self._element(code, fmt, _ONE), _ONE) for code in operand.codes]
+        scales = [self._scale(code, fmt.scale) for code in operand.scales]
+        pairs = zip(operand.codes, (one for one in scales for _ in range(fmt.k)), strict=True)
+        return [(self._element(code, fmt.element, scale), scale) for code, scale in pairs]
+
+    def _element(self, code: int, fmt: ElementFormat, scale: Term) -> Term:
+        """One element, converted to the operand's format if there is one."""
+        record, value = self.record, _decode(code, fmt)
+        exponent = value.exponent + fmt.mantissa_bits
+        if record.operand_subnormals is not OperandSubnormals.KEEP and _is_subnormal(value, fmt):
+            value = self._flushed(value)
+        if record.scale_at is ScaleAt.OPERAND:
+            value = _times(value, scale.value)
+        if record.operand_format is not None:
+            value = self.round_value(value, Round(record.operand_format), "operand")
+            return _term(value, record.operand_format.emin)
+        return Term(value, exponent if value.significand else None)
+
+    def _flushed(self, value: Value) -> Value:
+        """The zero that a subnormal operand counts as."""
+        positive = self.record.operand_subnormals is OperandSubnormals.FLUSH_POSITIVE
+        return ZERO if positive else ZERO._replace(sign=value.sign)
+
+    def carried_in(self, c: Value) -> Value:
+        """C, flushed as an operand is if it is subnormal in the accumulator's format."""
+        if self.record.operand_subnormals is OperandSubnormals.KEEP or not c.significand:
+            return c
+        emin = next(
+            (step.out[-1].format.emin for step in steps(self.record.node) if step.out),
+            BINARY32.emin,
+        )
+        return self._flushed(c) if c.leading < emin else c
+
+    def _scale(self, code: int, fmt: FloatFormat) -> Term:
+        """The value of a scale code."""
+        value = _decode(code, fmt)
+        if self.record.scale_zero_code and not code:
+            value = ZERO
+        if self.record.scale_unsigned:
+            value = value._replace(sign=0)
+        return Term(value, value.exponent + fmt.mantissa_bits)
+
+    def _product(self, a: tuple[Term, Term], b: tuple[Term, Term]) -> Term:
+        """The product of two elements."""
+        record = self.record
+        (x, x_scale), (y, y_scale) = a, b
+        value = _times(x.value, y.value)
+        exponent = (x.exponent or 0) + (y.exponent or 0)
+        scale = None
+        if record.scale_at is not ScaleAt.OPERAND and (x_scale is not _ONE or y_scale is not _ONE):
+            scale = _times(x_scale.value, y_scale.value)
+        if scale is not None and record.scale_at is ScaleAt.PRODUCT:
+            scales = (x_scale.exponent or 0) + (y_scale.exponent or 0)
+            summed = record.product_exponent is ProductExponent.SUM
+            value, exponent = _times(value, scale), scales + (exponent if summed else 0)
+            scale = None
+        elif record.product_exponent is ProductExponent.SCALE:
+            exponent = 0
+        return self._finished_product(value, exponent, scale)
+
+    def _finished_product(self, value: Value, exponent: int, scale: Value | None) -> Term:
+        """A product after the rounding and the limit that the accumulation asks for."""
+        record = self.record
+        if record.products is not None:
+            rounding = record.products
+            return _term(self.round_value(value, rounding, "product"), rounding.format.emin, scale)
+        if not value.significand:
+            return Term(value, None, scale)
+        if record.product_limit is not None and value.leading >= record.product_limit:
+            self.status |= Status.OVERFLOW
+            return Term(INF._replace(sign=value.sign), None, scale)
+        normalised = record.product_exponent is ProductExponent.NORMALISED
+        return Term(value, value.leading if normalised else exponent, scale)
+
+    def reduce(self, node: Node, terms: list[Term], carried: Term | None) -> Term:
+        """The sum of some terms, and of what is carried in, as a node of the tree has it."""
+        match node:
+            case Sum():
+                return self.add(node.step, terms, carried)
+            case Chain():
+                return self._chain(node, terms, carried)
+            case Tree():
+                terms = self._rounded(node.terms, terms)
+                return self._join(node.step, self._halves(node, terms), carried)
+            case Nested():
+                return self._nested(node, terms, carried)
+            case Parts():
+                return self.reduce(node.outer, self._parts(node, terms), carried)
+            case Lanes():
+                lanes = [terms[lane :: node.count] for lane in range(min(node.count, len(terms)))]
+                sums = [self.reduce(node.inner, lane, None) for lane in lanes]
+                return self.reduce(node.outer, sums, carried)
+            case Late():
+                return self._join(node.step, self.reduce(node.inner, terms, None), carried)
+
+    def _join(self, step: Fuse, total: Term, carried: Term | None) -> Term:
+        """A sum and what is added to it last."""
+        return total if carried is None else self.add(step, [total], carried)
+
+    def _chain(self, node: Chain, terms: list[Term], carried: Term | None) -> Term:
+        terms = self._rounded(node.terms, terms)
+        for group in node.groups(len(terms)):
+            carried = self.add(node.step, [terms[index] for index in group], carried)
+        return _NOTHING if carried is None else carried
+
+    def _halves(self, node: Tree, terms: list[Term]) -> Term:
+        """The sum of a tree, from nothing."""
+        if len(terms) <= node.leaf:
+            return self._chain(Chain(node.step), terms, None)
+        middle = len(terms) // 2
+        halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
+        return self.add(node.step, halves, None)
+
+    def _nested(self, node: Nested, terms: list[Term], carried: Term | None) -> Term:
+        if len(terms) != node.count:
+            raise BadShape(
+                f"{len(terms)} terms for {self.record.name}; its tree is for {node.count}"
+            )
+        terms = self._rounded(node.terms, terms)
+
+        def branch(tree: int | tuple[object, ...]) -> Term:
+            if isinstance(tree, int):
+                return (carried or _NOTHING) if tree < 0 else terms[tree]
+            return self.add(node.step, [branch(one) for one in tree], None)  # type: ignore[arg-type]
+
+        total = branch(node.tree)
+        return total if node.holds_c else self._join(node.step, total, carried)
+
+    def _parts(self, node: Parts, terms: list[Term]) -> list[Term]:
+        """The result of each run, times its scale if that enters here."""
+        length = node.length or self.k
+        runs = [terms[start : start + length] for start in range(0, len(terms), length)]
+        sums = [self.reduce(node.inner, run, None) for run in runs]
+        if node.scale is None:
+            return sums
+        return [self._scaled(node, total, run) for total, run in zip(sums, runs, strict=True)]
+
+    def _scaled(self, node: Parts, total: Term, run: list[Term]) -> Term:
+        """The result of one run times the scale that its terms share."""
+        scale = run[0].scale
+        if any(term.scale != scale for term in run):
+            raise BadShape(
+                f"a run of {len(run)} terms with two scales; {self.record.name} applies one to a run"
+            )
+        if scale is None:
+            return total
+        for rounding in node.scale or ():
+            scale = self.round_value(scale, rounding, "scale")
+        value = _times(total.value, scale)
+        if node.scaled is not None:
+            return _term(
+                self.round_value(value, node.scaled, "scaled part"), node.scaled.format.emin
+            )
+        return _term(value)
+
+    def _rounded(self, rounding: Round | None, terms: list[Term]) -> list[Term]:
+        """The terms, each rounded first."""
+        if rounding is None:
+            return terms
+        emin = rounding.format.emin
+        return [_term(self.round_value(term.value, rounding, "product"), emin) for term in terms]
+
+    def add(self, step: Fuse, terms: list[Term], carried: Term | None) -> Term:
+        """Terms and what is carried in, through one `Fuse`."""
+        everything = terms if carried is None else [*terms, carried]
+        special = self._special([term.value for term in everything])
+        if special is not None:
+            self._note_special(terms, carried, special)
+            return Term(special, None)
+        if carried is not None and carried.exponent is not None and step.out:
+            # A subnormal that is carried in has the exponent of its format, whatever its leading bit.
+            carried = carried._replace(exponent=max(carried.exponent, step.out[-1].format.emin))
+        reference = _reference(step, terms, carried)
+        quantum = _quantum(step, reference, step.fraction_bits)
+        cuts = [self._cut(step, term, quantum) for term in terms]
+        last = None if carried is None else self._cut_carried(step, carried, reference)
+        kept = [cut.kept for cut in cuts] + ([] if last is None else [last.kept])
+        total = self._total(step, kept, [term.value.sign for term in everything])
+        result = total
+        for rounding in step.out:
+            result = self._round(result, rounding)
+        if self.keep:
+            aligned = reference if step.fraction_bits is not None else None
+            self.trace.append(Added(tuple(cuts), last, aligned, quantum, total, result))
+        if step.out:
+            return _term(result, step.out[-1].format.emin)
+        return Term(result, reference)
+
+    def _cut(self, step: Fuse, term: Term, quantum: int | None) -> Cut:
+        """One term, rounded to a multiple of 2^quantum."""
+        value, exponent = term.value, term.exponent
+        if quantum is None or value.exponent >= quantum or not value.significand:
+            return Cut(value, exponent, value, ZERO)
+        multiple, inexact = round_to_multiple(value, quantum, _PROFILES[step.align])
+        kept = Value(value.sign, multiple, quantum)
+        if not inexact:
+            return Cut(value, exponent, kept, ZERO)
+        return self._lossy(value, exponent, kept)
+
+    def _cut_carried(self, step: Fuse, carried: Term, reference: int | None) -> Cut:
+        """What is carried in, cut at its own quantum or dropped if it is out of reach."""
+        bits = step.fraction_bits if step.carried_bits is None else step.carried_bits
+        far = step.carried_reach is not None and carried.exponent is not None
+        if far and carried.exponent < reference - step.carried_reach:  # type: ignore[operator]
+            return self._lossy(carried.value, carried.exponent, ZERO)
+        return self._cut(step, carried, _quantum(step, reference, bits))
+
+    def _lossy(self, value: Value, exponent: int | None, kept: Value) -> Cut:
+        """A term that lost something."""
+        self.status |= Status.INEXACT
+        lost = _exact_sum([value, kept._replace(sign=1 - kept.sign)]) if self.keep else ZERO
+        return Cut(value, exponent, kept, lost)
+
+    def _total(self, step: Fuse, values: list[Value], signs: list[int]) -> Value:
+        """The exact sum, in a register if the step has one, with the sign that a zero gets."""
+        total = _exact_sum(values)
+        if step.width is not None and step.quantum is not None:
+            total = self._register(total, step)
+        if total.significand:
+            return total
+        if self.record.zero_sign is ZeroSign.POSITIVE or not signs:
+            return ZERO
+        rounding = step.out[0].rounding if step.out else self.record.rounding
+        mixed = rounding is Rounding.TOWARD_NEGATIVE
+        return Value(int(all(signs) or (mixed and any(signs))), 0, 0)
+
+    def _register(self, total: Value, step: Fuse) -> Value:
+        """A sum in a two's complement register of ``width`` bits, whose last bit is 2^quantum."""
+        assert step.width is not None
+        assert step.quantum is not None
+        count = total.significand << (total.exponent - step.quantum) if total.significand else 0
+        count = -count if total.sign else count
+        half = 1 << (step.width - 1)
+        if -half <= count < half:
+            return total
+        self.status |= Status.OVERFLOW | Status.SATURATED if step.saturate else Status.OVERFLOW
+        kept = (
+            max(-half, min(count, half - 1))
+            if step.saturate
+            else (count + half) % (2 * half) - half
+        )
+        return Value(int(kept < 0), abs(kept), step.quantum)
+
+    def _special(self, values: list[Value]) -> Value | None:
+        """NaN or Inf, if the sum is one."""
+        if all(value.is_finite for value in values):
+            return None
+        if any(value.is_nan for value in values):
+            return NAN
+        signs = {value.sign for value in values if value.is_inf}
+        if len(signs) == 2:
+            self.status |= Status.INVALID
+            return NAN
+        return INF._replace(sign=signs.pop())
+
+    def round_value(self, value: Value, rounding: Round, what: str) -> Value:
+        """A rounding outside of a sum."""
+        result = self._round(value, rounding)
+        if self.keep and value.is_finite and result != value:
+            self.trace.append(Rounded(what, value, result))
+        return result
+
+    def _round(self, value: Value, rounding: Round) -> Value:
+        """A value in an accumulator's format."""
+        if not value.significand:
+            return value
+        fmt = rounding.format
+        unbounded = value.leading - fmt.mantissa_bits
+        profile = _PROFILES[rounding.rounding]
+        multiple, inexact = round_to_multiple(
+            value, max(unbounded, fmt.emin - fmt.mantissa_bits), profile
+        )
+        result = Value(value.sign, multiple, max(unbounded, fmt.emin - fmt.mantissa_bits))
+        if rounding.flush and value.leading < fmt.emin:
+            full, _ = round_to_multiple(value, unbounded, profile)
+            if full.bit_length() - 1 + unbounded < fmt.emin:
+                self.status |= Status.UNDERFLOW | Status.INEXACT
+                return self._zero(value.sign)
+        if inexact:
+            self.status |= Status.INEXACT
+            self.status |= Status.UNDERFLOW if value.leading < fmt.emin else Status.EXACT
+        if not multiple:
+            return self._zero(value.sign)
+        if result.leading > fmt.emax:
+            return self._beyond(value.sign, rounding)
+        return result
+
+    def _zero(self, sign: int) -> Value:
+        """What a rounding to zero leaves."""
+        return ZERO if self.record.zero_sign is ZeroSign.POSITIVE else ZERO._replace(sign=sign)
+
+    def _beyond(self, sign: int, rounding: Round) -> Value:
+        """What a rounding beyond the largest finite value leaves."""
+        self.status |= Status.OVERFLOW | Status.INEXACT
+        profile = _PROFILES[rounding.rounding].replace(overflow="overflow")
+        top = rounding.format.max
+        if not rounding.stop_at_max:
+            return INF._replace(sign=sign)
+        beyond = Value(sign, top.significand * 4, top.exponent)
+        return decode(encode(beyond, rounding.format, profile).code, rounding.format)
+
+    def scale_result(self, total: Value, scales: Sequence[Value], c: Value) -> Value:
+        """The result times the scales of whole tensors, plus C if both are exact."""
+        rounding = self.record.tensor_scale
+        factor = scales[0] if len(scales) == 1 else _times(*scales)
+        if rounding is None:
+            return self.add(Fuse(), [_term(_times(total, factor))], _term(c)).value
+        factor = self.round_value(factor, rounding, "scale")
+        return self.round_value(_times(total, factor), rounding, "result")
+
+    def _note_special(self, terms: list[Term], carried: Term | None, result: Value) -> None:
+        """A sum that is NaN or Inf, for the trace."""
+        if self.keep:
+            cuts = [Cut(term.value, term.exponent, term.value, ZERO) for term in terms]
+            last = None if carried is None else Cut(*carried[:2], carried.value, ZERO)
+            self.trace.append(Added(tuple(cuts), last, None, None, result, result))
+
+
+def _reference(step: Fuse, terms: list[Term], carried: Term | None) -> int | None:
+    """The exponent that terms are aligned to: the largest, at least the floor; None if there is none."""
+    found = [term.exponent for term in terms if term.exponent is not None]
+    if carried is not None and carried.exponent is not None:
+        found.append(carried.exponent)
+    if step.floor is not None:
+        found.append(step.floor)
+    return max(found, default=None)
+
+
+def _quantum(step: Fuse, reference: int | None, bits: int | None) -> int | None:
+    """The exponent of the unit that terms are cut to; None if nothing is cut."""
+    if step.quantum is not None or bits is None or reference is None:
+        return step.quantum
+    return reference - bits
+
+
+def _exact_sum(values: Sequence[Value]) -> Value:
+    """The sum of finite values, +0 if it is zero."""
+    lowest = min([value.exponent for value in values if value.significand], default=0)
+    total = 0
+    for value in values:
+        if value.significand:
+            shifted = value.significand << (value.exponent - lowest)
+            total += -shifted if value.sign else shifted
+    return Value(int(total < 0), abs(total), lowest)
+
+
+def _times(a: Value, b: Value) -> Value:
+    """The exact product; Inf * 0 is NaN."""
+    sign = a.sign ^ b.sign
+    if a.is_finite and b.is_finite:
+        return Value(sign, a.significand * b.significand, a.exponent + b.exponent)
+    if a.is_nan or b.is_nan or a.is_zero or b.is_zero:
+        return NAN
+    return INF._replace(sign=sign)
+
+
+def _term(value: Value, emin: int | None = None, scale: Value | None = None) -> Term:
+    """A value as a term: it is aligned by its leading bit, or by emin if it is subnormal."""
+    if not value.significand:
+        return Term(value, None, scale)
+    leading = value.leading
+    return Term(value, leading if emin is None else max(leading, emin), scale)
+
+
+_ONE = Term(Value(0, 1, 0), 0)
+_NOTHING = Term(ZERO, None)
+_PROFILES: Mapping[Rounding, Profile] = {
+    rounding: OCP.replace(rounding=rounding)
+    for rounding in Rounding
+    if rounding is not Rounding.STOCHASTIC
+}
+
+
+@lru_cache(maxsize=1 << 16)
+def _decode(code: int, fmt: ElementFormat) -> Value:
+    return decode(code, fmt)
+
+
+def _is_subnormal(value: Value, fmt: ElementFormat) -> bool:
+    """Whether an element that is not zero has no hidden bit."""
+    return isinstance(fmt, FloatFormat) and 0 < value.significand < 1 << fmt.mantissa_bits
+
+
+def _checked(operand: Operand) -> Operand:
+    """An operand with its format looked up and its lengths compared."""
+    fmt = operand.format
+    fmt = find_format(fmt) if isinstance(fmt, str) else fmt
+    operand = operand._replace(format=fmt)
+    check_tensor_scale(operand.tensor_scale)
+    if not isinstance(fmt, BlockFormat):
+        if operand.scales:
+            raise BadShape(f"{len(operand.scales)} scales; {fmt} is an element format and has none")
+        return operand
+    if len(operand.codes) != len(operand.scales) * fmt.k:
+        raise BadShape(
+            f"{len(operand.codes)} codes and {len(operand.scales)} scales; {fmt} has k = {fmt.k} (MX-6.2-SUM)"
+        )
+    return operand
+
+
+def _block_size(a: Operand, b: Operand) -> int:
+    """The block size k that both operands share; all of K without blocks.
+
+    Raises
+    ------
+    BadShape
+    """
+    if len(a.codes) != len(b.codes):
+        raise BadShape(
+            f"K = {len(a.codes)} and {len(b.codes)}; expected the same length (MX-6.1-DOT)"
+        )
+    sizes = {one.format.k for one in (a, b) if isinstance(one.format, BlockFormat)}
+    if len(sizes) == 2:
+        first, second = (getattr(one.format, "k", None) for one in (a, b))
+        raise BadShape(f"k = {first} and k = {second}; expected the same block size (MX-6.1-DOT)")
+    return sizes.pop() if sizes else max(len(a.codes), 1)
+
+
+def _bits(value: Value, fmt: FloatFormat, nan: NanWord) -> int:
+    """The bits of a value that the format holds."""
+    if value.is_nan:
+        quiet = fmt.max_code + 1 + (1 << (fmt.mantissa_bits - 1))
+        match nan:
+            case NanWord.QUIET:
+                return quiet
+            case NanWord.ALL_ONES:
+                return fmt.magnitude_mask
+            case NanWord.NEGATIVE_QUIET:
+                return fmt.sign_mask | quiet
+    return encode(value, fmt, _CARRIER).code
+
+
+_CARRIER = OCP.replace(overflow="overflow")
