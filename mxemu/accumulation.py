@@ -189,6 +189,9 @@ class Sum:
 
     step: Fuse = field(default_factory=Fuse)
 
+    def __post_init__(self) -> None:
+        _children(self)
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -198,7 +201,7 @@ class Chain:
     ----------
     step : Fuse
     length : int
-        Terms of a group; a last group is as if filled with zeros.
+        Terms of a group; the last one may be shorter.
     order : tuple of int
         A permutation of the terms, repeated every len(order) terms; empty leaves them as they are.
     terms : Round or str, optional
@@ -211,6 +214,7 @@ class Chain:
     terms: Round | None = None
 
     def __post_init__(self) -> None:
+        _children(self)
         _set(self, order=tuple(self.order), terms=_round(self.terms))
         _positive("length", self.length)
         if sorted(self.order) != list(range(len(self.order))):
@@ -241,6 +245,7 @@ class Tree:
     terms: Round | None = None
 
     def __post_init__(self) -> None:
+        _children(self)
         _set(self, terms=_round(self.terms))
         _positive("leaf", self.leaf)
 
@@ -263,7 +268,10 @@ class Nested:
     terms: Round | None = None
 
     def __post_init__(self) -> None:
+        _children(self)
         _set(self, tree=_tuples(self.tree), terms=_round(self.terms))
+        if not isinstance(self.tree, tuple):
+            raise BadFormat(f"tree = {self.tree!r}; expected nested sequences")
         leaves = sorted(_leaves(self.tree))
         found = leaves[1:] if leaves[:1] == [-1] else leaves
         if found != list(range(len(found))) or not found:
@@ -305,6 +313,7 @@ class Parts:
     scaled: Round | None = None
 
     def __post_init__(self) -> None:
+        _children(self)
         scale = None if self.scale is None else _rounds(self.scale)
         _set(self, scale=scale, scaled=_round(self.scaled))
         _whole(self, "length")
@@ -323,6 +332,7 @@ class Lanes:
     outer: Node
 
     def __post_init__(self) -> None:
+        _children(self)
         _positive("count", self.count)
 
 
@@ -332,6 +342,9 @@ class Late:
 
     inner: Node
     step: Fuse
+
+    def __post_init__(self) -> None:
+        _children(self)
 
 
 Node = Sum | Chain | Tree | Nested | Parts | Lanes | Late
@@ -407,7 +420,7 @@ class Accumulation:
         _set(
             self,
             grade=_member(Grade, self.grade),
-            operands=tuple(self.operands),
+            operands=_names(self.operands),
             operand_subnormals=_member(OperandSubnormals, self.operand_subnormals),
             products=_round(self.products),
             product_exponent=_member(ProductExponent, self.product_exponent),
@@ -429,6 +442,14 @@ class Accumulation:
         scaling = [
             node for node in nodes(self.node) if isinstance(node, Parts) and node.scale is not None
         ]
+        if self.products is not None and self.product_exponent is not ProductExponent.SUM:
+            raise BadFormat(
+                "products are rounded, so their exponent is their own; expected no product_exponent"
+            )
+        if any(self._meets_sums(node) for node in scaling):
+            raise BadFormat(
+                "a parts node with scale under outer, where terms have no scale of their own"
+            )
         if self.scale_at is ScaleAt.PART and len(scaling) != 1:
             raise BadFormat(
                 f"scale_at part; expected one parts node with scale, got {len(scaling)}"
@@ -441,6 +462,11 @@ class Accumulation:
             raise BadFormat("scale_at operand; expected an operand_format to round to")
         if self.product_exponent is ProductExponent.SCALE and self.scale_at is not ScaleAt.PRODUCT:
             raise BadFormat("product_exponent scale; expected scale_at product")
+
+    def _meets_sums(self, wanted: Node) -> bool:
+        """Whether a node reduces the results of others rather than products."""
+        outer = [node.outer for node in nodes(self.node) if isinstance(node, (Parts, Lanes))]
+        return any(found is wanted for node in outer for found in nodes(node))
 
     def replace(self, **changes: Any) -> Accumulation:
         """A copy with some fields changed, named ``custom`` unless a name is given."""
@@ -470,11 +496,12 @@ def nodes(node: Node) -> Iterator[Node]:
             yield from nodes(child)
 
 
-def steps(node: Node) -> Iterator[Fuse]:
-    """The `Fuse` of every node."""
-    for found in nodes(node):
-        if not isinstance(found, (Parts, Lanes)):
-            yield found.step
+def accumulator_of(record: Accumulation) -> FloatFormat | None:
+    """The format of what C is added to; None if that is exact."""
+    node = record.node
+    while isinstance(node, (Parts, Lanes)):
+        node = node.outer
+    return node.step.out[-1].format if node.step.out else None
 
 
 _PATTERN = re.compile(r"E(\d{1,2})M(\d{1,3})", re.IGNORECASE)
@@ -543,8 +570,24 @@ def _whole(record: Any, name: str) -> None:
     given = getattr(record, name)
     if given is not None and type(given) is not int:
         raise BadFormat(f"{name} = {given!r}; expected a whole number")
-    if given is not None and given < 0 and name in ("fraction_bits", "carried_bits", "width"):
-        raise BadFormat(f"{name} = {given}; expected a number of bits")
+    least = {"fraction_bits": 0, "carried_bits": 0, "carried_reach": 0, "width": 1}.get(name)
+    if given is not None and least is not None and given < least:
+        raise BadFormat(f"{name} = {given}; expected at least {least}")
+
+
+def _children(node: Any) -> None:
+    """Refuse what is no step or no node where one belongs."""
+    for name, kind in (("step", Fuse), ("inner", Node), ("outer", Node)):
+        given = getattr(node, name, None)
+        if hasattr(node, name) and not isinstance(given, kind):
+            wanted = "a Fuse" if kind is Fuse else "a node"
+            raise BadFormat(f"{name} = {given!r} of a {type(node).__name__}; expected {wanted}")
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+        raise BadFormat(f"operands = {given!r}; expected a list of names of formats")
+    return tuple(given)
 
 
 def _positive(name: str, given: Any) -> None:

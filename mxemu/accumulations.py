@@ -150,8 +150,8 @@ def _node(table: Any) -> Node:
     """A node from its table."""
     if isinstance(table, Node):
         return table
-    if not isinstance(table, Mapping) or table.get("kind") not in KINDS:
-        given = table.get("kind") if isinstance(table, Mapping) else table
+    given = table.get("kind") if isinstance(table, Mapping) else table
+    if not isinstance(table, Mapping) or str(given) not in KINDS:
         raise unknown("kind of accumulation node", given, KINDS)
     kind = KINDS[table["kind"]]
     arguments = {key: given for key, given in table.items() if key != "kind"}

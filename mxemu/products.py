@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from operator import index
+from typing import Any, NamedTuple
 
 from mxemu.accumulation import (
     EXACT,
+    TF32,
     Accumulation,
     Chain,
     Fuse,
@@ -24,12 +26,12 @@ from mxemu.accumulation import (
     Sum,
     Tree,
     ZeroSign,
-    steps,
+    accumulator_of,
 )
 from mxemu.accumulations import find as find_accumulation
 from mxemu.block import check_tensor_scale
 from mxemu.clauses import implements
-from mxemu.errors import BadShape
+from mxemu.errors import BadShape, BadType
 from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
 from mxemu.formats import carrier as find_carrier
 from mxemu.formats import find as find_format
@@ -186,15 +188,17 @@ def dot(
     """
     record, out = find_accumulation(accumulation), find_carrier(out)
     a, b = _checked(a), _checked(b)
-    unit = _Unit(record, _block_size(a, b), trace)
+    unit = _Unit(record, block_size(a, b), trace)
     terms = unit.products(a, b)
     carried = unit.carried_in(ZERO if c is None else c)
     scales = [one.tensor_scale for one in (a, b) if one.tensor_scale is not None]
-    if scales and c is not None and record.node != Sum():
+    if scales and c is not None and (record.node != Sum() or record.tensor_scale is not None):
         raise BadShape(f"{record.name} does not say how C meets a tensor scale; expected no C")
-    total = unit.reduce(record.node, terms, None if scales else _term(carried)).value
+    total = unit.reduce(record.node, terms, None if scales else carried).value
     if scales:
         total = unit.scale_result(total, scales, carried)
+    if total.is_zero and record.zero_sign is ZeroSign.POSITIVE:
+        total = ZERO
     result = unit.round_value(total, Round(out, record.rounding, stop_at_max=True), "result")
     return Product(total, _bits(result, out, record.nan_word), unit.status, tuple(unit.trace))
 
@@ -242,15 +246,15 @@ class _Unit:
         positive = self.record.operand_subnormals is OperandSubnormals.FLUSH_POSITIVE
         return ZERO if positive else ZERO._replace(sign=value.sign)
 
-    def carried_in(self, c: Value) -> Value:
-        """C, flushed as an operand is if it is subnormal in the accumulator's format."""
-        if self.record.operand_subnormals is OperandSubnormals.KEEP or not c.significand:
-            return c
-        emin = next(
-            (step.out[-1].format.emin for step in steps(self.record.node) if step.out),
-            BINARY32.emin,
-        )
-        return self._flushed(c) if c.leading < emin else c
+    def carried_in(self, c: Value) -> Term:
+        """C as a term: a subnormal of the accumulator's format has its emin, or is flushed as an operand is."""
+        if not isinstance(c, Value):
+            raise BadType(f"c = {c!r}; expected a Value, see mxemu.value.from_fraction")
+        fmt = accumulator_of(self.record)
+        flushes = self.record.operand_subnormals is not OperandSubnormals.KEEP
+        if flushes and c.significand and c.leading < (fmt or BINARY32).emin:
+            c = self._flushed(c)
+        return _term(c, None if fmt is None else fmt.emin)
 
     def _scale(self, code: int, fmt: FloatFormat) -> Term:
         """The value of a scale code."""
@@ -265,7 +269,7 @@ class _Unit:
         """The product of two elements."""
         record = self.record
         (x, x_scale), (y, y_scale) = a, b
-        value = _times(x.value, y.value)
+        value = self._multiply(x.value, y.value)
         exponent = (x.exponent or 0) + (y.exponent or 0)
         scale = None
         if record.scale_at is not ScaleAt.OPERAND and (x_scale is not _ONE or y_scale is not _ONE):
@@ -279,16 +283,23 @@ class _Unit:
             exponent = 0
         return self._finished_product(value, exponent, scale)
 
+    def _multiply(self, a: Value, b: Value) -> Value:
+        """The exact product; Inf * 0 is an invalid operation (IEEE 754, 7.2)."""
+        value = _times(a, b)
+        if value.is_nan and not (a.is_nan or b.is_nan):
+            self.status |= Status.INVALID
+        return value
+
     def _finished_product(self, value: Value, exponent: int, scale: Value | None) -> Term:
         """A product after the rounding and the limit that the accumulation asks for."""
         record = self.record
         if record.products is not None:
-            rounding = record.products
-            return _term(self.round_value(value, rounding, "product"), rounding.format.emin, scale)
+            value = self.round_value(value, record.products, "product")
+            exponent = max(value.leading, record.products.format.emin) if value.significand else 0
         if not value.significand:
             return Term(value, None, scale)
         if record.product_limit is not None and value.leading >= record.product_limit:
-            self.status |= Status.OVERFLOW
+            self.status |= Status.OVERFLOW | Status.INEXACT
             return Term(INF._replace(sign=value.sign), None, scale)
         normalised = record.product_exponent is ProductExponent.NORMALISED
         return Term(value, value.leading if normalised else exponent, scale)
@@ -339,10 +350,11 @@ class _Unit:
             )
         terms = self._rounded(node.terms, terms)
 
-        def branch(tree: int | tuple[object, ...]) -> Term:
+        def branch(tree: Any) -> Term:
             if isinstance(tree, int):
-                return (carried or _NOTHING) if tree < 0 else terms[tree]
-            return self.add(node.step, [branch(one) for one in tree], None)  # type: ignore[arg-type]
+                return terms[tree]
+            own = [branch(one) for one in tree if one != -1]
+            return self.add(node.step, own, carried if -1 in tree else None)
 
         total = branch(node.tree)
         return total if node.holds_c else self._join(node.step, total, carried)
@@ -367,7 +379,7 @@ class _Unit:
             return total
         for rounding in node.scale or ():
             scale = self.round_value(scale, rounding, "scale")
-        value = _times(total.value, scale)
+        value = self._multiply(total.value, scale)
         if node.scaled is not None:
             return _term(
                 self.round_value(value, node.scaled, "scaled part"), node.scaled.format.emin
@@ -388,9 +400,6 @@ class _Unit:
         if special is not None:
             self._note_special(terms, carried, special)
             return Term(special, None)
-        if carried is not None and carried.exponent is not None and step.out:
-            # A subnormal that is carried in has the exponent of its format, whatever its leading bit.
-            carried = carried._replace(exponent=max(carried.exponent, step.out[-1].format.emin))
         reference = _reference(step, terms, carried)
         quantum = _quantum(step, reference, step.fraction_bits)
         cuts = [self._cut(step, term, quantum) for term in terms]
@@ -428,6 +437,8 @@ class _Unit:
 
     def _lossy(self, value: Value, exponent: int | None, kept: Value) -> Cut:
         """A term that lost something."""
+        if not value.significand:
+            return Cut(value, exponent, kept, ZERO)
         self.status |= Status.INEXACT
         lost = _exact_sum([value, kept._replace(sign=1 - kept.sign)]) if self.keep else ZERO
         return Cut(value, exponent, kept, lost)
@@ -439,11 +450,11 @@ class _Unit:
             total = self._register(total, step)
         if total.significand:
             return total
-        if self.record.zero_sign is ZeroSign.POSITIVE or not signs:
-            return ZERO
+        if self.record.zero_sign is ZeroSign.POSITIVE or step.quantum is not None:
+            return ZERO  # a register has no -0
         rounding = step.out[0].rounding if step.out else self.record.rounding
         mixed = rounding is Rounding.TOWARD_NEGATIVE
-        return Value(int(all(signs) or (mixed and any(signs))), 0, 0)
+        return Value(int((mixed and any(signs)) or (all(signs) and len(signs) > 0)), 0, 0)
 
     def _register(self, total: Value, step: Fuse) -> Value:
         """A sum in a two's complement register of ``width`` bits, whose last bit is 2^quantum."""
@@ -497,7 +508,9 @@ class _Unit:
             if full.bit_length() - 1 + unbounded < fmt.emin:
                 self.status |= Status.UNDERFLOW | Status.INEXACT
                 return self._zero(value.sign)
-        if inexact:
+        if not inexact:
+            result = value
+        else:
             self.status |= Status.INEXACT
             self.status |= Status.UNDERFLOW if value.leading < fmt.emin else Status.EXACT
         if not multiple:
@@ -517,15 +530,16 @@ class _Unit:
         top = rounding.format.max
         if not rounding.stop_at_max:
             return INF._replace(sign=sign)
-        beyond = Value(sign, top.significand * 4, top.exponent)
-        return decode(encode(beyond, rounding.format, profile).code, rounding.format)
+        beyond = encode(Value(sign, top.significand * 4, top.exponent), rounding.format, profile)
+        self.status |= beyond.status
+        return decode(beyond.code, rounding.format)
 
-    def scale_result(self, total: Value, scales: Sequence[Value], c: Value) -> Value:
+    def scale_result(self, total: Value, scales: Sequence[Value], c: Term) -> Value:
         """The result times the scales of whole tensors, plus C if both are exact."""
         rounding = self.record.tensor_scale
         factor = scales[0] if len(scales) == 1 else _times(*scales)
         if rounding is None:
-            return self.add(Fuse(), [_term(_times(total, factor))], _term(c)).value
+            return self.add(Fuse(), [_term(_times(total, factor))], c).value
         factor = self.round_value(factor, rounding, "scale")
         return self.round_value(_times(total, factor), rounding, "result")
 
@@ -604,9 +618,12 @@ def _is_subnormal(value: Value, fmt: ElementFormat) -> bool:
 
 def _checked(operand: Operand) -> Operand:
     """An operand with its format looked up and its lengths compared."""
+    if not isinstance(operand, Operand):
+        raise BadType(f"operand {operand!r}; expected an Operand")
     fmt = operand.format
-    fmt = find_format(fmt) if isinstance(fmt, str) else fmt
-    operand = operand._replace(format=fmt)
+    fmt = find_operand_format(fmt) if isinstance(fmt, str) else fmt
+    codes, scales = _integers(operand.codes), _integers(operand.scales)
+    operand = operand._replace(format=fmt, codes=codes, scales=scales)
     check_tensor_scale(operand.tensor_scale)
     if not isinstance(fmt, BlockFormat):
         if operand.scales:
@@ -619,7 +636,20 @@ def _checked(operand: Operand) -> Operand:
     return operand
 
 
-def _block_size(a: Operand, b: Operand) -> int:
+def _integers(codes: Sequence[int]) -> tuple[int, ...]:
+    """Codes as Python's own integers."""
+    try:
+        return tuple(map(index, codes))
+    except TypeError as error:
+        raise BadType(f"codes: {error}; expected integers") from None
+
+
+def find_operand_format(name: str) -> BlockFormat | ElementFormat:
+    """A format by name, ``TF32`` among them."""
+    return TF32 if name.strip().lower() == "tf32" else find_format(name)
+
+
+def block_size(a: Operand, b: Operand) -> int:
     """The block size k that both operands share; all of K without blocks.
 
     Raises
@@ -639,16 +669,19 @@ def _block_size(a: Operand, b: Operand) -> int:
 
 def _bits(value: Value, fmt: FloatFormat, nan: NanWord) -> int:
     """The bits of a value that the format holds."""
-    if value.is_nan:
-        quiet = fmt.max_code + 1 + (1 << (fmt.mantissa_bits - 1))
-        match nan:
-            case NanWord.QUIET:
-                return quiet
-            case NanWord.ALL_ONES:
-                return fmt.magnitude_mask
-            case NanWord.NEGATIVE_QUIET:
-                return fmt.sign_mask | quiet
-    return encode(value, fmt, _CARRIER).code
+    return nan_bits(fmt, nan) if value.is_nan else encode(value, fmt, _CARRIER).code
+
+
+def nan_bits(fmt: FloatFormat, word: NanWord) -> int:
+    """The bits of the NaN that comes out."""
+    quiet = fmt.max_code + 1 + (1 << (fmt.mantissa_bits - 1))
+    match word:
+        case NanWord.QUIET:
+            return quiet
+        case NanWord.ALL_ONES:
+            return fmt.magnitude_mask
+        case NanWord.NEGATIVE_QUIET:
+            return fmt.sign_mask | quiet
 
 
 _CARRIER = OCP.replace(overflow="overflow")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mxemu.array.blocks import Blocks
 from mxemu.array.compare import compare_formats
+from mxemu.array.dots import dot, matmul
 from mxemu.array.elements import decode, encode
 from mxemu.array.packing import pack, unpack
 from mxemu.array.quantizer import dequantize, quantize
@@ -18,8 +19,10 @@ __all__ = [
     "compare_formats",
     "decode",
     "dequantize",
+    "dot",
     "encode",
     "get_threads",
+    "matmul",
     "pack",
     "quantize",
     "set_threads",

@@ -80,3 +80,17 @@ def _write(_typing: Any, array: Any, _index: Any) -> Any:
 
 prefetch_read: Any = intrinsic(_read)
 prefetch_write: Any = intrinsic(_write)
+
+
+def _bit_length(_typing: Any, _value: Any) -> Any:
+    """Bits of a non-negative 64-bit integer below and with its leading one."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        flag = ir.Constant(ir.IntType(1), 0)
+        zeros = builder.ctlz(arguments[0], flag)
+        return builder.sub(ir.Constant(ir.IntType(64), 64), zeros)
+
+    return types.int64(types.int64), generate
+
+
+bit_length: Any = intrinsic(_bit_length)

@@ -1,0 +1,474 @@
+"""The verbs dot and matmul: dot products of arrays under any accumulation, equal to `mxemu.products` bit for bit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mxemu.accumulation import (
+    EXACT,
+    TF32,
+    Accumulation,
+    OperandSubnormals,
+    ProductExponent,
+    ScaleAt,
+    Sum,
+    ZeroSign,
+    accumulator_of,
+)
+from mxemu.accumulations import find as find_accumulation
+from mxemu.array import machine
+from mxemu.array.blocks import Blocks
+from mxemu.array.inputs import BITS, Array, to_array, to_bits, to_codes
+from mxemu.array.schedule import MODES, NONE, CannotSchedule, rounding_row, scale_rows, schedule
+from mxemu.array.threads import spread
+from mxemu.errors import BadShape, BadType
+from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
+from mxemu.formats import carrier as find_carrier
+from mxemu.formats import element as find_element
+from mxemu.products import Operand, block_size, nan_bits
+from mxemu.products import dot as dot_of_one
+from mxemu.profile import Rounding
+from mxemu.scalar import decode
+from mxemu.value import Kind, Value
+
+# Formats up to this width are decoded by a table of all codes.
+_TABLE_WIDTH = 16
+
+
+class Vectors(NamedTuple):
+    """Rows of an operand.
+
+    Attributes
+    ----------
+    codes : ndarray of unsigned integers, shape (..., K)
+    scales : ndarray of unsigned integers, shape (..., K / k), or None
+    format : BlockFormat or element format
+    tensor_scale : float32 or None
+    """
+
+    codes: Array
+    scales: Array | None
+    format: BlockFormat | ElementFormat
+    tensor_scale: np.float32 | None
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """All axes but that of K."""
+        return self.codes.shape[:-1]
+
+    def rows(self) -> Vectors:
+        """The same with one leading axis."""
+        count = int(np.prod(self.lead))
+        scales = None if self.scales is None else self.scales.reshape(count, -1)
+        return self._replace(codes=self.codes.reshape(count, -1), scales=scales)
+
+    def operand(self, row: int) -> Operand:
+        """One row, as the exact core takes it."""
+        scales = () if self.scales is None else self.scales[row].tolist()
+        second = None if self.tensor_scale is None else _value_of(self.tensor_scale)
+        return Operand(self.codes[row].tolist(), self.format, scales, second)
+
+
+def dot(
+    a: Any,
+    b: Any,
+    *,
+    c: Any | None = None,
+    accumulation: Accumulation | str = EXACT,
+    out: FloatFormat | str = BINARY32,
+    bits: bool = False,
+) -> Array:
+    """Dot products along the last axis of storage, the one that is cut into blocks.
+
+    Parameters
+    ----------
+    a, b : Blocks, or (codes, element format)
+        Shapes (..., K) with leading dimensions that broadcast; the blocked axis is the last one. A pair stands for
+        numbers without scales: an array of codes and the name of their format.
+    c : array_like, optional
+        Added as the accumulation says; its shape broadcasts to that of the result. Floats, or unsigned integers that
+        are bit patterns of ``out``.
+    accumulation : Accumulation or str
+    out : FloatFormat or str
+        binary32, bfloat16, binary16 or binary64.
+    bits : bool
+        Return bit patterns.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Of ``out``; bfloat16 is always bit patterns.
+
+    Raises
+    ------
+    BadShape
+        When K, k or the leading dimensions do not go together.
+    BadType, BadCode, UnknownName
+
+    Notes
+    -----
+    Equal to `mxemu.products.dot` for every accumulation, bit for bit. The profile of the blocks plays no part.
+
+    Examples
+    --------
+    >>> from mxemu.array import quantize
+    >>> a = quantize(np.arange(64, dtype=np.float32).reshape(2, 32), "MXFP8_E4M3")
+    >>> dot(a, a)
+    array([10512., 75520.], dtype=float32)
+    """
+    left, right = _vectors(a, "a"), _vectors(b, "b")
+    shape = _broadcast(left.lead, right.lead)
+    rows, columns = (np.broadcast_to(_indices(one.lead), shape).ravel() for one in (left, right))
+    unit = _Unit(left, right, find_accumulation(accumulation), find_carrier(out), c is not None)
+    result = np.empty(len(rows), np.int64)
+    unit.fill(result, rows, columns, _carried(c, shape, unit.out))
+    return _finished(result.reshape(shape), unit.out, bits)
+
+
+def matmul(
+    a: Any,
+    b: Any,
+    *,
+    c: Any | None = None,
+    accumulation: Accumulation | str = EXACT,
+    out: FloatFormat | str = BINARY32,
+    bits: bool = False,
+) -> Array:
+    """Matrix product of two operands that are both blocked along K: every row of a with every row of b.
+
+    Parameters
+    ----------
+    a : Blocks, or (codes, element format), shape (..., m, K)
+    b : Blocks, or (codes, element format), shape (..., n, K)
+        What is (K, n) in blocks along axis 0 has the same storage.
+    c : array_like, shape (..., m, n), optional
+    accumulation, out, bits
+        As for `dot`.
+
+    Returns
+    -------
+    ndarray, shape (..., m, n)
+
+    Raises
+    ------
+    BadShape, BadType, BadCode, UnknownName
+
+    Examples
+    --------
+    >>> from mxemu.array import quantize
+    >>> a = quantize(np.eye(2, 32, dtype=np.float32), "MXFP4")
+    >>> matmul(a, a, accumulation="nv-blackwell-mxf4")
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+    left, right = _vectors(a, "a"), _vectors(b, "b")
+    if len(left.lead) < 1 or len(right.lead) < 1:
+        raise BadShape(
+            f"operands of shape {left.codes.shape} and {right.codes.shape}; expected (..., m, K)"
+        )
+    lead = _broadcast(left.lead[:-1], right.lead[:-1])
+    m, n = left.lead[-1], right.lead[-1]
+    unit = _Unit(left, right, find_accumulation(accumulation), find_carrier(out), c is not None)
+    starts = [
+        np.broadcast_to(_indices(one.lead[:-1]) * one.lead[-1], lead).ravel()
+        for one in (left, right)
+    ]
+    carried = _carried(c, (*lead, m, n), unit.out)
+    result = np.empty((len(starts[0]), m * n), np.int64)
+    for place, (first, second) in enumerate(zip(*starts, strict=True)):
+        rows = np.repeat(np.arange(m) + first, n)
+        columns = np.tile(np.arange(n) + second, m)
+        own = None if carried is None else carried[place * m * n : (place + 1) * m * n]
+        unit.fill(result[place], rows, columns, own)
+    return _finished(result.reshape(*lead, m, n), unit.out, bits)
+
+
+class _Unit:
+    """Two operands and an accumulation, ready for the interpreter."""
+
+    def __init__(
+        self, a: Vectors, b: Vectors, record: Accumulation, out: FloatFormat, has_c: bool
+    ) -> None:
+        self.record, self.out = record, out
+        self.a, self.b = a.rows(), b.rows()
+        self.length = a.codes.shape[-1]
+        if self.length != b.codes.shape[-1]:
+            raise BadShape(
+                f"K = {self.length} and {b.codes.shape[-1]}; expected the same length (MX-6.1-DOT)"
+            )
+        self.k = block_size(*(Operand(range(self.length), one.format) for one in (a, b)))
+        tensor = [one.tensor_scale for one in (a, b) if one.tensor_scale is not None]
+        if tensor and has_c and (record.node != Sum() or record.tensor_scale is not None):
+            raise BadShape(f"{record.name} does not say how C meets a tensor scale; expected no C")
+        self.tensor = _tensor_numbers(tensor, record)
+        self.numbers: list[tuple[Array, Array]] | None = None
+
+    def fill(self, result: Array, left: Array, right: Array, c: Array | None) -> None:
+        """The bits of the dots of pairs of rows."""
+        try:
+            program = schedule(self.record, self.length, self.k, self.out, len(self.tensor))
+        except CannotSchedule:
+            self._one_by_one(result, left, right, c, range(len(result)))
+            return
+        if self.numbers is None:
+            self.numbers = [self._prepared(one) for one in (self.a, self.b)]
+        carried = self._carried(c, len(result))
+        too_wide = np.zeros(len(result), np.bool_)
+        (x, x_scales), (y, y_scales) = self.numbers
+        options, rounding, form = self._options()
+
+        def work(first: int, after: int) -> None:
+            part = slice(first, after)
+            pairs = np.stack([left[part], right[part]], axis=1)
+            machine.dots(
+                x,
+                y,
+                x_scales,
+                y_scales,
+                self.tensor,
+                carried[part],
+                pairs,
+                self.k,
+                tuple(program),
+                options,
+                rounding,
+                form,
+                result[part],
+                too_wide[part],
+            )
+
+        spread(work, len(result), cost=16 * max(self.length, 1))
+        self._one_by_one(result, left, right, c, np.flatnonzero(too_wide))
+
+    def _one_by_one(
+        self, result: Array, left: Array, right: Array, c: Array | None, places: Any
+    ) -> None:
+        """Results that the interpreter cannot hold, from the exact core."""
+        for place in places:
+            pair = self.a.operand(int(left[place])), self.b.operand(int(right[place]))
+            own = None if c is None else _as_value(c[place])
+            result[place] = np.uint64(dot_of_one(*pair, own, self.record, self.out).bits).view(
+                np.int64
+            )
+
+    def _prepared(self, one: Vectors) -> tuple[Array, Array]:
+        """Elements (rows, K, 5) and scales (rows, K / k, 5) as numbers, converted as the accumulation says."""
+        record = self.record
+        element = one.format.element if isinstance(one.format, BlockFormat) else one.format
+        numbers = _numbers(one.codes, element)
+        scales = self._scales(one)
+        flush = record.operand_subnormals
+        signed = flush is not OperandSubnormals.FLUSH_POSITIVE
+        if flush is not OperandSubnormals.KEEP and isinstance(element, FloatFormat):
+            tiny = (numbers[..., 1] < 1 << element.mantissa_bits) & (
+                numbers[..., 4] == machine.FINITE
+            )
+            _flush(numbers, tiny, signed)
+        if record.operand_format is not None:
+            row = np.array(_rounding(record.operand_format), np.int64)
+            own = record.scale_at is ScaleAt.OPERAND
+            machine.convert(numbers, scales, self.k, own, row, self._positive)
+        return numbers, scales
+
+    def _scales(self, one: Vectors) -> Array:
+        """The scales of an operand, ones if it has none."""
+        count = scale_rows(self.length, self.k)
+        if one.scales is None or not isinstance(one.format, BlockFormat):
+            return np.broadcast_to(_ONE, (len(one.codes), count, 5)).copy()
+        numbers = _numbers(one.scales, one.format.scale)
+        if self.record.scale_zero_code:
+            numbers[one.scales == 0, 1] = 0
+        if self.record.scale_unsigned:
+            numbers[..., 0] = 0
+        return numbers
+
+    @property
+    def _positive(self) -> bool:
+        return self.record.zero_sign is ZeroSign.POSITIVE
+
+    def _carried(self, c: Array | None, count: int) -> Array:
+        """C as numbers with the exponents of the accumulator's format; +0 if there is none."""
+        if c is None:
+            return np.broadcast_to(_NOTHING, (count, 5))
+        numbers, fmt = c.copy(), accumulator_of(self.record)
+        finite = (numbers[:, 4] == machine.FINITE) & (numbers[:, 1] != 0)
+        leading = _leading(numbers)
+        aligned = leading if fmt is None else np.maximum(leading, fmt.emin)
+        numbers[:, 3] = np.where(finite, aligned, NONE)
+        if self.record.operand_subnormals is not OperandSubnormals.KEEP:
+            signed = self.record.operand_subnormals is OperandSubnormals.FLUSH
+            _flush(numbers, finite & (leading < (fmt or BINARY32).emin), signed)
+        return numbers
+
+    def _options(self) -> tuple[Array, Array, Array]:
+        """How products are made, their rounding, and the form of the result; see `machine`."""
+        record, out = self.record, self.out
+        scaled = record.scale_at is ScaleAt.PRODUCT and not self._unscaled
+        own = _EXPONENTS[record.product_exponent]
+        limit = NONE if record.product_limit is None else record.product_limit
+        options = [int(scaled), own, limit, int(record.products is not None)]
+        rounding = [0] * 6 if record.products is None else rounding_row(record.products)
+        nan = np.uint64(nan_bits(out, record.nan_word)).view(np.int64)
+        special = out.max_code + 1
+        form = [out.mantissa_bits, out.emin, special, out.width, nan, int(self._positive)]
+        return tuple(np.array(one, np.int64) for one in (options, rounding, form))  # type: ignore[return-value]
+
+    @property
+    def _unscaled(self) -> bool:
+        """Whether neither operand has scales."""
+        return self.a.scales is None and self.b.scales is None
+
+
+_ONE = np.array([0, 1, 0, 0, machine.FINITE], np.int64)
+_NOTHING = np.array([0, 0, 0, NONE, machine.FINITE], np.int64)
+_EXPONENTS = {
+    ProductExponent.SUM: machine.SUM,
+    ProductExponent.NORMALISED: machine.NORMALISED,
+    ProductExponent.SCALE: machine.SCALES,
+}
+_KINDS = {Kind.FINITE: machine.FINITE, Kind.INF: machine.INF, Kind.NAN: machine.NAN}
+
+
+def _rounding(fmt: FloatFormat) -> list[int]:
+    """The row of a rounding to a format, ties to even."""
+    return [MODES[Rounding.TIES_TO_EVEN], fmt.mantissa_bits, fmt.emin, fmt.emax, 0, 0]
+
+
+def _flush(numbers: Array, tiny: Array, signed: bool) -> None:
+    """Make some numbers zero."""
+    numbers[tiny, 1] = 0
+    numbers[tiny, 3] = NONE
+    if not signed:
+        numbers[tiny, 0] = 0
+
+
+def _leading(numbers: Array) -> Array:
+    """Exponents of the leading bits."""
+    lengths = np.frexp(numbers[:, 1].astype(np.float64))[1]
+    # Above 2^53 the conversion can round up to the next power of two.
+    lengths = lengths - (numbers[:, 1] >> np.maximum(lengths - 1, 0) == 0)
+    return lengths - 1 + numbers[:, 2]
+
+
+def _numbers(codes: Array, fmt: ElementFormat) -> Array:
+    """Codes as sign, magnitude, exponent of its last bit, exponent that alignment sees, kind."""
+    if codes.size and int(codes.max()) >> fmt.width:
+        to_codes(codes.astype(np.int64), fmt.width)  # raises, naming the code
+    if fmt.width <= _TABLE_WIDTH:
+        return np.asarray(_table(fmt)[codes])
+    assert isinstance(fmt, FloatFormat)
+    return _wide(codes.astype(np.int64), fmt)
+
+
+@lru_cache(maxsize=64)
+def _table(fmt: ElementFormat) -> Array:
+    """The numbers of all codes, from the exact core."""
+    table = np.empty((1 << fmt.width, 5), np.int64)
+    for code in range(1 << fmt.width):
+        value = decode(code, fmt)
+        aligned = value.exponent + fmt.mantissa_bits if value.significand else NONE
+        table[code] = (value.sign, value.significand, value.exponent, aligned, _KINDS[value.kind])
+    return table
+
+
+def _wide(codes: Array, fmt: FloatFormat) -> Array:
+    """As `_table`, for formats that are too wide for one."""
+    magnitude, mantissa = codes & fmt.magnitude_mask, fmt.mantissa_bits
+    field = magnitude >> mantissa
+    hidden = field > 0
+    number = np.empty((*codes.shape, 5), np.int64)
+    number[..., 0] = (codes >> (fmt.width - 1)) & 1
+    number[..., 1] = (magnitude & ((1 << mantissa) - 1)) | (hidden.astype(np.int64) << mantissa)
+    number[..., 2] = np.maximum(field, 1) - fmt.bias - mantissa
+    number[..., 4] = np.where(magnitude == fmt.inf, machine.INF, machine.NAN)
+    number[magnitude <= fmt.max_code, 4] = machine.FINITE
+    number[number[..., 4] != machine.FINITE, 1] = 0
+    number[..., 3] = np.where(number[..., 1] != 0, number[..., 2] + mantissa, NONE)
+    return number
+
+
+def _vectors(x: Any, what: str) -> Vectors:
+    """An operand as codes and scales."""
+    if isinstance(x, Blocks):
+        codes = x.codes.reshape(*x.codes.shape[:-2], x.codes.shape[-2] * x.codes.shape[-1])
+        return Vectors(codes, x.scales, x.block_format, x.tensor_scale)
+    if not isinstance(x, tuple) or len(x) != 2:
+        raise BadType(
+            f"{what} is {type(x).__name__}; expected Blocks, or codes and the name of their format"
+        )
+    fmt = TF32 if str(x[1]).lower() == "tf32" else find_element(x[1])
+    codes = to_codes(x[0], fmt.width)
+    if not codes.ndim:
+        raise BadShape(f"{what} has no axis; expected codes of shape (..., K)")
+    return Vectors(codes, None, fmt, None)
+
+
+def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(a, b)
+    except ValueError:
+        raise BadShape(f"leading dimensions {a} and {b} do not broadcast") from None
+
+
+def _indices(shape: tuple[int, ...]) -> Array:
+    """The number of each row."""
+    return np.arange(int(np.prod(shape))).reshape(shape)
+
+
+def _carried(c: Any | None, shape: tuple[int, ...], out: FloatFormat) -> Array | None:
+    """C as numbers, shape (results, 5)."""
+    if c is None:
+        return None
+    array = to_array(c)
+    found = to_bits(c, out if array.dtype.kind == "u" else None)
+    try:
+        patterns = np.broadcast_to(found.array, shape)
+    except ValueError:
+        raise BadShape(
+            f"c has shape {array.shape}; expected one that broadcasts to {shape}"
+        ) from None
+    wide = np.ascontiguousarray(patterns).astype(np.uint64).view(np.int64).reshape(-1)
+    return _wide(wide, found.carrier)
+
+
+def _as_value(number: Array) -> Value:
+    """A number as the exact core has it."""
+    sign, magnitude, exponent, _, kind = map(int, number)
+    kinds = {own: other for other, own in _KINDS.items()}
+    return Value(sign, magnitude, exponent if magnitude else 0, kinds[kind])
+
+
+def _value_of(number: np.float32) -> Value:
+    return decode(int(np.float32(number).view(np.uint32)), BINARY32)
+
+
+def _tensor_numbers(scales: list[np.float32], record: Accumulation) -> Array:
+    """The scale of whole tensors as one number, or as two that add up if it is long and multiplies a long result."""
+    if not scales:
+        return np.empty((0, 5), np.int64)
+    significand, exponent = 1, 0
+    for scale in scales:
+        value = _value_of(scale)
+        significand, exponent = significand * value.significand, exponent + value.exponent
+    zeros = (significand & -significand).bit_length() - 1
+    significand, exponent = significand >> zeros, exponent + zeros
+    at_once = record.tensor_scale is not None or record.node == Sum()
+    if at_once or significand.bit_length() <= 24:
+        parts = [(significand, exponent)]
+    else:
+        parts = [(significand >> 24, exponent + 24), (significand & 0xFFFFFF, exponent)]
+    return np.array([(0, part, power, power, machine.FINITE) for part, power in parts], np.int64)
+
+
+def _finished(result: Array, out: FloatFormat, bits: bool) -> Array:
+    """Bit patterns, or numbers on the same memory."""
+    patterns = result.astype(BITS[out.name])
+    if bits or out.name not in _FLOATS:
+        return patterns
+    return patterns.view(_FLOATS[out.name])
+
+
+_FLOATS = {"binary64": np.float64, "binary32": np.float32, "binary16": np.float16}

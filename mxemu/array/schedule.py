@@ -1,0 +1,294 @@
+"""An accumulation for K terms as a list of instructions on registers, which the interpreter in `machine` runs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mxemu.accumulation import (
+    Accumulation,
+    Chain,
+    Fuse,
+    Lanes,
+    Late,
+    Nested,
+    Node,
+    Parts,
+    Round,
+    Sum,
+    Tree,
+    ZeroSign,
+)
+from mxemu.array.inputs import Array
+from mxemu.errors import BadShape
+from mxemu.formats import FloatFormat
+from mxemu.profile import Rounding
+
+# Stands for no exponent, no limit, no register: below everything in use, and far enough to add to.
+NONE = -(1 << 30)
+FUSE, ROUND, SCALE = range(3)
+MODES = {
+    Rounding.TIES_TO_EVEN: 0,
+    Rounding.TIES_TO_AWAY: 1,
+    Rounding.TOWARD_ZERO: 2,
+    Rounding.TOWARD_POSITIVE: 3,
+    Rounding.TOWARD_NEGATIVE: 4,
+    Rounding.TO_ODD: 5,
+}
+
+
+class CannotSchedule(Exception):
+    """One scale for several blocks: whether they agree depends on the numbers."""
+
+
+class Schedule(NamedTuple):
+    """What to do with the products of one dot.
+
+    Attributes
+    ----------
+    code : ndarray of int64, shape (n, 6)
+        Kind; row of ``steps`` (FUSE) or of ``roundings`` (ROUND), or block (SCALE); register of the result; first and
+        after of ``inputs``; register that is carried in or NONE.
+    inputs : ndarray of int64
+        Registers: 0 to K - 1 are the products, K is C, K + 1 is +0.
+    steps : ndarray of int64, shape (n_steps, 11)
+        Fields of `Fuse`, see `_step`.
+    roundings : ndarray of int64, shape (n_roundings, 6)
+        Fields of `Round`, see `rounding_row`.
+    registers, result : int
+    widest : int
+        Most inputs of one instruction.
+    """
+
+    code: Array
+    inputs: Array
+    steps: Array
+    roundings: Array
+    registers: int
+    result: int
+    widest: int
+
+
+@lru_cache(maxsize=256)
+def schedule(
+    record: Accumulation, count: int, k: int, out: FloatFormat, tensor: int = 0
+) -> Schedule:
+    """The instructions for ``count`` terms in blocks of k, with a result in ``out``.
+
+    Parameters
+    ----------
+    record : Accumulation
+    count, k : int
+    out : FloatFormat
+    tensor : int
+        Numbers that the scale of whole tensors is given as, after those of the blocks: none, one, or two that add up.
+
+    Raises
+    ------
+    BadShape
+        When the accumulation is for another number of terms.
+    CannotSchedule
+    """
+    compiler = _Compiler(record, count, k)
+    terms, rows = (
+        list(range(count)),
+        list(range(scale_rows(count, k), scale_rows(count, k) + tensor)),
+    )
+    if rows and record.node == Sum() and record.tensor_scale is None:
+        if len(rows) > 1:
+            raise CannotSchedule
+        terms = [compiler.scaled(term, rows[0]) for term in terms]
+        rows = []
+    result = compiler.reduce(record.node, terms, None if rows else count)
+    if rows:
+        result = compiler.scale_result(result, rows, count)
+    compiler.finish(result, Round(out, record.rounding, stop_at_max=True))
+    return compiler.done()
+
+
+def scale_rows(count: int, k: int) -> int:
+    """Rows of scales for ``count`` terms in blocks of k."""
+    return max(count // k, 1)
+
+
+class _Compiler:
+    """Follows `mxemu.products` through the tree, but notes registers instead of numbers."""
+
+    def __init__(self, record: Accumulation, count: int, k: int) -> None:
+        self.record, self.k = record, k
+        self.code: list[list[int]] = []
+        self.inputs: list[int] = []
+        self.steps: list[list[int]] = []
+        self.roundings: list[list[int]] = []
+        self.known: dict[Any, int] = {}
+        self.zero = count + 1
+        self.next = count + 2
+        self.result = 0
+
+    def done(self) -> Schedule:
+        """Everything as arrays."""
+        code = np.array(self.code, np.int64).reshape(-1, 6)
+        widest = int((code[:, 4] - code[:, 3]).max(initial=0)) + 1
+        inputs = np.array(self.inputs, np.int64)
+        steps = np.array(self.steps, np.int64).reshape(-1, _STEP_FIELDS)
+        roundings = np.array(self.roundings, np.int64).reshape(-1, 6)
+        return Schedule(code, inputs, steps, roundings, self.next, self.result, widest)
+
+    def reduce(self, node: Node, terms: list[int], carried: int | None) -> int:
+        """The register that holds the sum of some registers."""
+        match node:
+            case Sum():
+                return self._add(node.step, terms, carried)
+            case Chain():
+                return self._chain(node, terms, carried)
+            case Tree():
+                terms = self._rounded(node.terms, terms)
+                return self._join(node.step, self._halves(node, terms), carried)
+            case Nested():
+                return self._nested(node, terms, carried)
+            case Parts():
+                return self.reduce(node.outer, self._parts(node, terms), carried)
+            case Lanes():
+                lanes = [terms[lane :: node.count] for lane in range(min(node.count, len(terms)))]
+                sums = [self.reduce(node.inner, lane, None) for lane in lanes]
+                return self.reduce(node.outer, sums, carried)
+            case Late():
+                return self._join(node.step, self.reduce(node.inner, terms, None), carried)
+
+    def _join(self, step: Fuse, total: int, carried: int | None) -> int:
+        return total if carried is None else self._add(step, [total], carried)
+
+    def _chain(self, node: Chain, terms: list[int], carried: int | None) -> int:
+        terms = self._rounded(node.terms, terms)
+        for group in node.groups(len(terms)):
+            carried = self._add(node.step, [terms[index] for index in group], carried)
+        return self.zero if carried is None else carried
+
+    def _halves(self, node: Tree, terms: list[int]) -> int:
+        if len(terms) <= node.leaf:
+            return self._chain(Chain(node.step), terms, None)
+        middle = len(terms) // 2
+        halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
+        return self._add(node.step, halves, None)
+
+    def _nested(self, node: Nested, terms: list[int], carried: int | None) -> int:
+        if len(terms) != node.count:
+            raise BadShape(
+                f"{len(terms)} terms for {self.record.name}; its tree is for {node.count}"
+            )
+        terms = self._rounded(node.terms, terms)
+
+        def branch(tree: Any) -> int:
+            if isinstance(tree, int):
+                return terms[tree]
+            own = [branch(one) for one in tree if one != -1]
+            return self._add(node.step, own, carried if -1 in tree else None)
+
+        total = branch(node.tree)
+        return total if node.holds_c else self._join(node.step, total, carried)
+
+    def _parts(self, node: Parts, terms: list[int]) -> list[int]:
+        length = node.length or self.k
+        starts = range(0, len(terms), length)
+        sums = [self.reduce(node.inner, terms[start : start + length], None) for start in starts]
+        if node.scale is None:
+            return sums
+        if self.k % length:
+            raise CannotSchedule
+        after = () if node.scaled is None else (node.scaled,)
+        places = [start // self.k for start in starts]
+        return [self.scaled(*pair, node.scale, after) for pair in zip(sums, places, strict=True)]
+
+    def scaled(
+        self, term: int, row: int, scale: tuple[Round, ...] = (), after: tuple[Round, ...] = ()
+    ) -> int:
+        """A register times a row of scales, with roundings of the scale and of the product."""
+        inputs = [term, *self._roundings(scale), *self._roundings(after)]
+        return self._emit(SCALE, row, inputs, None)
+
+    def scale_result(self, total: int, rows: list[int], c: int) -> int:
+        """The result times the scale of whole tensors."""
+        rounding = self.record.tensor_scale
+        if rounding is not None:
+            return self.scaled(total, rows[0], (rounding,), (rounding,))
+        return self._add(Fuse(), [self.scaled(total, row) for row in rows], c)
+
+    def _rounded(self, rounding: Round | None, terms: list[int]) -> list[int]:
+        if rounding is None:
+            return terms
+        row, _ = self._roundings((rounding,))
+        return [self._emit(ROUND, row, [term], None) for term in terms]
+
+    def _add(self, step: Fuse, terms: list[int], carried: int | None) -> int:
+        return self._emit(FUSE, self._step(step), terms, carried)
+
+    def finish(self, result: int, rounding: Round) -> None:
+        """Round the result to the format asked for: in the last sum, if that left it exact."""
+        last = self.code[-1] if self.code else None
+        if last and last[0] == FUSE and last[2] == result and self._is_exact(last[1]):
+            step = list(self.steps[last[1]])
+            step[_FIRST], step[_AFTER] = self._roundings((rounding,))
+            last[1] = len(self.steps)
+            self.steps.append(step)
+            self.result = result
+            return
+        self.result = self._emit(ROUND, self._roundings((rounding,))[0], [result], None)
+
+    def _is_exact(self, row: int) -> bool:
+        return self.steps[row][_FIRST] == self.steps[row][_AFTER]
+
+    def _emit(self, kind: int, row: int, inputs: list[int], carried: int | None) -> int:
+        first = len(self.inputs)
+        self.inputs += inputs
+        after = len(self.inputs)
+        self.code.append([kind, row, self.next, first, after, NONE if carried is None else carried])
+        self.next += 1
+        return self.next - 1
+
+    def _roundings(self, given: tuple[Round, ...]) -> tuple[int, int]:
+        """First and after of some roundings in the table."""
+        if ("roundings", given) not in self.known:
+            self.known["roundings", given] = len(self.roundings)
+            self.roundings += [rounding_row(one) for one in given]
+        first = self.known["roundings", given]
+        return first, first + len(given)
+
+    def _step(self, step: Fuse) -> int:
+        """The row of a step."""
+        if step not in self.known:
+            first, after = self._roundings(step.out)
+            rounding = step.out[0].rounding if step.out else self.record.rounding
+            zero = 1 if rounding is not Rounding.TOWARD_NEGATIVE else 2
+            row = [
+                _or_none(step.fraction_bits),
+                _or_none(step.fraction_bits if step.carried_bits is None else step.carried_bits),
+                _or_none(step.carried_reach),
+                MODES[step.align],
+                _or_none(step.floor),
+                _or_none(step.quantum),
+                _or_none(step.width),
+                int(step.saturate),
+                first,
+                after,
+                0 if self.record.zero_sign is ZeroSign.POSITIVE else zero,
+            ]
+            self.known[step] = len(self.steps)
+            self.steps.append(row)
+        return self.known[step]
+
+
+_STEP_FIELDS = 11
+_FIRST, _AFTER = 8, 9
+
+
+def _or_none(value: int | None) -> int:
+    return NONE if value is None else value
+
+
+def rounding_row(one: Round) -> list[int]:
+    """Mode, mantissa bits, emin, emax, flush, stop at the largest finite value."""
+    fmt = one.format
+    flags = [int(one.flush), int(one.stop_at_max)]
+    return [MODES[one.rounding], fmt.mantissa_bits, fmt.emin, fmt.emax, *flags]
