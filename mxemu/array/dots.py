@@ -223,6 +223,8 @@ class _Unit:
         def work(first: int, after: int) -> None:
             part = slice(first, after)
             pairs = np.stack([left[part], right[part]], axis=1)
+            rows = scale_rows(self.length, self.k) + len(self.tensor)
+            scratch = machine.scratch_for(program, self.length, rows)
             machine.dots(
                 x,
                 y,
@@ -232,10 +234,11 @@ class _Unit:
                 carried[part],
                 pairs,
                 self.k,
-                tuple(program),
+                (program.code, program.inputs, program.steps, program.roundings, program.result),
                 options,
                 rounding,
                 form,
+                scratch,
                 result[part],
                 too_wide[part],
             )
@@ -268,9 +271,10 @@ class _Unit:
             )
             _flush(numbers, tiny, signed)
         if record.operand_format is not None:
-            row = np.array(_rounding(record.operand_format), np.int64)
+            row = np.array([_rounding(record.operand_format)], np.int64)
             own = record.scale_at is ScaleAt.OPERAND
-            machine.convert(numbers, scales, self.k, own, row, self._positive)
+            flat = numbers.reshape(-1, 5), scales.reshape(-1, 5)
+            machine.convert(*flat, self.k, own, row, self._positive)
         return numbers, scales
 
     def _scales(self, one: Vectors) -> Array:
@@ -310,7 +314,7 @@ class _Unit:
         own = _EXPONENTS[record.product_exponent]
         limit = NONE if record.product_limit is None else record.product_limit
         options = [int(scaled), own, limit, int(record.products is not None)]
-        rounding = [0] * 6 if record.products is None else rounding_row(record.products)
+        rounding = [[0] * 6 if record.products is None else rounding_row(record.products)]
         nan = np.uint64(nan_bits(out, record.nan_word)).view(np.int64)
         special = out.max_code + 1
         form = [out.mantissa_bits, out.emin, special, out.width, nan, int(self._positive)]

@@ -14,17 +14,27 @@ from numba.extending import intrinsic
 _LOCALITY, _DATA_CACHE = 3, 1
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any], *, allocates: bool = True) -> Any:
     """Compile a function with Numba at its first call with each set of dtypes.
+
+    One that does not allocate does not count references to its arrays either, which small functions spend most of
+    their time on.
 
     Machine code is kept on disk, beside this file or in the user's cache folder (NUMBA_CACHE_DIR chooses
     another); where neither can be written it is compiled anew in every process.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy"}
+    if not allocates:
+        options["_nrt"] = False
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba's word for "no place for a cache"
         return numba.njit(**options)(function)
+
+
+def small(function: Callable[..., Any]) -> Any:
+    """As `kernel`, for functions that work on arrays they are given and make none, not even a slice."""
+    return kernel(function, allocates=False)
 
 
 class _Announcement(event.Listener):

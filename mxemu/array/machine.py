@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mxemu.array.inputs import Array
-from mxemu.array.jit import bit_length, kernel
-from mxemu.array.schedule import FUSE, NONE, ROUND
+from mxemu.array.jit import bit_length, small
+from mxemu.array.schedule import FUSE, NONE, ROUND, Schedule
 
 FINITE, INF, NAN, TOO_WIDE = range(4)
 _BITS = 62
@@ -40,7 +40,7 @@ POSITIVE = 0
 _Number = tuple[int, int, int, int]
 
 
-@kernel
+@small
 def shifted(mag: int, shift: int, sign: int, mode: int) -> int:
     """A magnitude divided by 2^shift, rounded; shift is at least 1."""
     if shift > _BITS:
@@ -65,16 +65,19 @@ def shifted(mag: int, shift: int, sign: int, mode: int) -> int:
     return kept + 1 if up else kept
 
 
-@kernel
-def rounded(sign: int, mag: int, exp: int, kind: int, row: Array, positive: bool) -> _Number:
-    """A number in the format of a row of roundings: sign, magnitude, exponent of the last bit, kind."""
+@small
+def rounded(
+    sign: int, mag: int, exp: int, kind: int, table: Array, row: int, positive: bool
+) -> _Number:
+    """A number in the format of a row of a table of roundings: sign, magnitude, exponent of the last bit, kind."""
     if kind != FINITE or mag == 0:
         return sign, mag, exp, kind
-    mode, mantissa, emin, emax = row[0], row[1], row[2], row[3]
+    mode, mantissa = table[row, 0], table[row, 1]
+    emin, emax = table[row, 2], table[row, 3]
     leading = bit_length(mag) - 1 + exp
     unbounded = leading - mantissa
     quantum = max(unbounded, emin - mantissa)
-    if row[4] and leading < emin:
+    if table[row, 4] and leading < emin:
         full = shifted(mag, unbounded - exp, sign, mode) if unbounded > exp else np.int64(1)
         top = bit_length(full) - 1 + unbounded if unbounded > exp else leading
         if top < emin:
@@ -85,13 +88,13 @@ def rounded(sign: int, mag: int, exp: int, kind: int, row: Array, positive: bool
         return (0 if positive else sign), mag, np.int64(0), FINITE
     if bit_length(mag) - 1 + exp > emax:
         towards_zero = mode in (2, 5) or (mode == 3 and sign == 1) or (mode == 4 and sign == 0)
-        if row[5] and towards_zero:
+        if table[row, 5] and towards_zero:
             return sign, (np.int64(1) << (mantissa + 1)) - 1, emax - mantissa, FINITE
         return sign, np.int64(0), np.int64(0), INF
     return sign, mag, exp, FINITE
 
 
-@kernel
+@small
 def multiplied(
     sign_a: int,
     mag_a: int,
@@ -116,7 +119,7 @@ def multiplied(
     return sign, np.int64(0), np.int64(0), INF
 
 
-@kernel
+@small
 def _special(
     registers: Array, inputs: Array, first: int, after: int, carried: int
 ) -> tuple[int, int]:
@@ -125,17 +128,17 @@ def _special(
     for place in range(first, after + 1):
         if place == after and carried == NONE:
             break
-        row = registers[carried if place == after else inputs[place]]
-        if row[4] == INF:
-            positive |= row[0] == 0
-            negative |= row[0] == 1
-        worst = max(worst, row[4])
+        row = carried if place == after else inputs[place]
+        if registers[row, 4] == INF:
+            positive |= registers[row, 0] == 0
+            negative |= registers[row, 0] == 1
+        worst = max(worst, registers[row, 4])
     if worst == INF and positive and negative:
         return NAN, 0
     return worst, int(negative and worst == INF)
 
 
-@kernel
+@small
 def _add_digits(digits: Array, sign: int, mag: int, exp: int) -> int:
     """Add a number to the digits."""
     place = exp - _LOWEST
@@ -152,7 +155,7 @@ def _add_digits(digits: Array, sign: int, mag: int, exp: int) -> int:
     return digit
 
 
-@kernel
+@small
 def _read_digits(digits: Array, lowest: int, highest: int) -> tuple[int, int, int, bool]:
     """The sum in the digits as sign, magnitude and exponent; the last bit is sticky if ``cut``. Clears them."""
     carry = np.int64(0)
@@ -176,7 +179,7 @@ def _read_digits(digits: Array, lowest: int, highest: int) -> tuple[int, int, in
     return sign, mag, exp, cut
 
 
-@kernel
+@small
 def _leading_digits(digits: Array, top: int, lowest: int) -> tuple[int, int, bool]:
     """The leading 62 bits from digit ``top`` down, their exponent, and whether more follow."""
     length = bit_length(digits[top])
@@ -195,12 +198,12 @@ def _leading_digits(digits: Array, top: int, lowest: int) -> tuple[int, int, boo
     return (mag | 1 if cut else mag), exp, cut
 
 
-@kernel
+@small
 def _reference(
-    step: Array, registers: Array, inputs: Array, first: int, after: int, carried: int
+    steps: Array, step: int, registers: Array, inputs: Array, first: int, after: int, carried: int
 ) -> tuple[int, int]:
     """The exponent that terms are aligned to, or NONE, and that of what is carried in."""
-    reference = step[_FLOOR]
+    reference = steps[step, _FLOOR]
     for place in range(first, after):
         reference = max(reference, registers[inputs[place], 3])
     own = np.int64(NONE)
@@ -210,25 +213,32 @@ def _reference(
     return reference, own
 
 
-@kernel
-def _cut(row: Array, quantum: int, mode: int) -> tuple[int, int]:
+@small
+def _cut(registers: Array, row: int, quantum: int, mode: int) -> tuple[int, int]:
     """Magnitude and exponent of a term that is rounded to a multiple of 2^quantum."""
-    mag, exp = row[1], row[2]
+    mag, exp = registers[row, 1], registers[row, 2]
     if quantum == NONE or exp >= quantum or mag == 0:
         return mag, exp
-    return shifted(mag, quantum - exp, row[0], mode), quantum
+    return shifted(mag, quantum - exp, registers[row, 0], mode), quantum
 
 
-@kernel
+@small
 def _collect(
-    step: Array, registers: Array, inputs: Array, first: int, after: int, carried: int, kept: Array
+    steps: Array,
+    step: int,
+    registers: Array,
+    inputs: Array,
+    first: int,
+    after: int,
+    carried: int,
+    kept: Array,
 ) -> tuple[int, int, int]:
     """Cut every term into ``kept`` (sign, magnitude, exponent); the reference and the span of bits."""
-    reference, own = _reference(step, registers, inputs, first, after, carried)
-    relative = step[_FRACTION] != NONE and reference != NONE
-    quantum = step[_QUANTUM]
+    reference, own = _reference(steps, step, registers, inputs, first, after, carried)
+    relative = steps[step, _FRACTION] != NONE and reference != NONE
+    quantum = steps[step, _QUANTUM]
     if relative:
-        quantum = reference - step[_FRACTION]
+        quantum = reference - steps[step, _FRACTION]
     lowest, leading = np.int64(1 << 30), np.int64(NONE)
     for place in range(first, after + 1):
         if place == after and carried == NONE:
@@ -236,23 +246,26 @@ def _collect(
         own_quantum = quantum
         register = inputs[place] if place < after else carried
         if place == after and relative:
-            own_quantum = reference - step[_CARRIED]
-        row = registers[register]
-        mag, exp = _cut(row, own_quantum, step[_ALIGN])
+            own_quantum = reference - steps[step, _CARRIED]
+        mag, exp = _cut(registers, register, own_quantum, steps[step, _ALIGN])
         if (
             place == after
-            and step[_REACH] != NONE
+            and steps[step, _REACH] != NONE
             and own != NONE
-            and own < reference - step[_REACH]
+            and own < reference - steps[step, _REACH]
         ):
             mag = np.int64(0)
-        kept[place - first, 0], kept[place - first, 1], kept[place - first, 2] = row[0], mag, exp
+        kept[place - first, 0], kept[place - first, 1], kept[place - first, 2] = (
+            registers[register, 0],
+            mag,
+            exp,
+        )
         if mag:
             lowest, leading = min(lowest, exp), max(leading, bit_length(mag) - 1 + exp)
     return reference, lowest, leading
 
 
-@kernel
+@small
 def _sum(
     kept: Array, count: int, lowest: int, leading: int, digits: Array
 ) -> tuple[int, int, int, bool, int]:
@@ -277,10 +290,10 @@ def _sum(
     return sign, mag, exp, cut, FINITE
 
 
-@kernel
-def _in_register(sign: int, mag: int, exp: int, cut: bool, step: Array) -> _Number:
+@small
+def _in_register(sign: int, mag: int, exp: int, cut: bool, steps: Array, step: int) -> _Number:
     """A sum in a two's complement register, and whether that could be said in 62 bits."""
-    quantum, width = step[_QUANTUM], step[_WIDTH]
+    quantum, width = steps[step, _QUANTUM], steps[step, _WIDTH]
     if mag == 0 or bit_length(mag) + exp - quantum < width:
         return sign, mag, exp, FINITE
     if cut or width > 60 or exp < quantum or bit_length(mag) + exp - quantum > _BITS:
@@ -288,11 +301,11 @@ def _in_register(sign: int, mag: int, exp: int, cut: bool, step: Array) -> _Numb
     count, half = mag << (exp - quantum), np.int64(1) << (width - 1)
     count = -count if sign else count
     wrapped = ((count + half) & (2 * half - 1)) - half
-    count = max(-half, min(count, half - 1)) if step[_SATURATE] else wrapped
+    count = max(-half, min(count, half - 1)) if steps[step, _SATURATE] else wrapped
     return (1 if count < 0 else 0), abs(count), quantum, FINITE
 
 
-@kernel
+@small
 def _zero_sign(kept: Array, count: int, rule: int) -> int:
     """The sign of a sum that is zero."""
     if rule == POSITIVE or count == 0:
@@ -303,9 +316,10 @@ def _zero_sign(kept: Array, count: int, rule: int) -> int:
     return int(negative == count or (rule == 2 and negative > 0))
 
 
-@kernel
+@small
 def fuse(
-    step: Array,
+    steps: Array,
+    step: int,
     roundings: Array,
     registers: Array,
     inputs: Array,
@@ -314,31 +328,34 @@ def fuse(
     carried: int,
     kept: Array,
     digits: Array,
-    target: Array,
+    target: int,
 ) -> None:
     """One `Fuse` into the register ``target``."""
     kind, sign = _special(registers, inputs, first, after, carried)
     if kind != FINITE:
-        _set(target, sign, np.int64(0), np.int64(0), np.int64(NONE), kind)
+        _set(registers, target, sign, 0, 0, NONE, kind)
         return
-    reference, lowest, leading = _collect(step, registers, inputs, first, after, carried, kept)
+    reference, lowest, leading = _collect(
+        steps, step, registers, inputs, first, after, carried, kept
+    )
     count = after - first + (carried != NONE)
     sign, mag, exp, cut, kind = _sum(kept, count, lowest, leading, digits)
-    if kind == FINITE and step[_WIDTH] != NONE:
-        sign, mag, exp, kind = _in_register(sign, mag, exp, cut, step)
+    if kind == FINITE and steps[step, _WIDTH] != NONE:
+        sign, mag, exp, kind = _in_register(sign, mag, exp, cut, steps, step)
     if mag == 0 and kind == FINITE:
-        sign = 0 if step[_QUANTUM] != NONE else _zero_sign(kept, count, step[_ZERO])
-    if step[_FIRST] == step[_AFTER]:
-        _set(target, sign, mag, exp, reference, TOO_WIDE if cut else kind)
+        register = steps[step, _QUANTUM] != NONE
+        sign = 0 if register else _zero_sign(kept, count, steps[step, _ZERO])
+    if steps[step, _FIRST] == steps[step, _AFTER]:
+        _set(registers, target, sign, mag, exp, reference, TOO_WIDE if cut else kind)
         return
-    for row in range(step[_FIRST], step[_AFTER]):
-        sign, mag, exp, kind = rounded(
-            sign, mag, exp, kind, roundings[row], step[_ZERO] == POSITIVE
-        )
-    _set(target, sign, mag, exp, aligned(mag, exp, kind, roundings[step[_AFTER] - 1, 2]), kind)
+    positive = steps[step, _ZERO] == POSITIVE
+    for row in range(steps[step, _FIRST], steps[step, _AFTER]):
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, row, positive)
+    emin = roundings[steps[step, _AFTER] - 1, 2]
+    _set(registers, target, sign, mag, exp, aligned(mag, exp, kind, emin), kind)
 
 
-@kernel
+@small
 def aligned(mag: int, exp: int, kind: int, emin: int) -> int:
     """The exponent that alignment sees of a number in a format."""
     if mag == 0 or kind != FINITE:
@@ -346,35 +363,49 @@ def aligned(mag: int, exp: int, kind: int, emin: int) -> int:
     return max(bit_length(mag) - 1 + exp, emin)
 
 
-@kernel
-def _set(target: Array, sign: int, mag: int, exp: int, reference: int, kind: int) -> None:
-    target[0], target[1], target[2], target[3], target[4] = sign, mag, exp, reference, kind
+@small
+def _set(
+    registers: Array, target: int, sign: int, mag: int, exp: int, reference: int, kind: int
+) -> None:
+    registers[target, 0] = sign
+    registers[target, 1] = mag
+    registers[target, 2] = exp
+    registers[target, 3] = reference
+    registers[target, 4] = kind
 
 
-@kernel
+@small
 def _scale(
     registers: Array,
     inputs: Array,
     first: int,
-    scale: Array,
+    scales: Array,
+    row: int,
     roundings: Array,
     positive: bool,
-    target: Array,
+    target: int,
 ) -> None:
-    """The product of a register and a scale: inputs are the register, and the rows of two sets of roundings."""
-    sign, mag, exp, kind = scale[0], scale[1], scale[2], scale[4]
-    for row in range(inputs[first + 1], inputs[first + 2]):
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings[row], positive)
-    own = registers[inputs[first]]
-    sign, mag, exp, kind = multiplied(own[0], own[1], own[2], own[4], sign, mag, exp, kind)
+    """A register times a scale: inputs are the register, and the rows of two sets of roundings."""
+    sign, mag, exp, kind = scales[row, 0], scales[row, 1], scales[row, 2], scales[row, 4]
+    for one in range(inputs[first + 1], inputs[first + 2]):
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, one, positive)
+    sign, mag, exp, kind = _times(registers, inputs[first], sign, mag, exp, kind)
     emin = np.int64(NONE)
-    for row in range(inputs[first + 3], inputs[first + 4]):
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings[row], positive)
-        emin = roundings[row, 2]
-    _set(target, sign, mag, exp, aligned(mag, exp, kind, emin), kind)
+    for one in range(inputs[first + 3], inputs[first + 4]):
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, one, positive)
+        emin = roundings[one, 2]
+    _set(registers, target, sign, mag, exp, aligned(mag, exp, kind, emin), kind)
 
 
-@kernel
+@small
+def _times(numbers: Array, row: int, sign: int, mag: int, exp: int, kind: int) -> _Number:
+    """A row of numbers times a number."""
+    return multiplied(
+        numbers[row, 0], numbers[row, 1], numbers[row, 2], numbers[row, 4], sign, mag, exp, kind
+    )
+
+
+@small
 def run(
     code: Array,
     inputs: Array,
@@ -390,24 +421,37 @@ def run(
     for i in range(len(code)):
         kind, row, target, first, after = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
         if kind == FUSE:
+            carried = code[i, 5]
             fuse(
-                steps[row],
+                steps,
+                row,
                 roundings,
                 registers,
                 inputs,
                 first,
                 after,
-                code[i, 5],
+                carried,
                 kept,
                 digits,
-                registers[target],
+                target,
             )
         elif kind == ROUND:
-            own, rounding = registers[inputs[first]], roundings[row]
-            sign, mag, exp, found = rounded(own[0], own[1], own[2], own[4], rounding, positive)
-            _set(registers[target], sign, mag, exp, aligned(mag, exp, found, rounding[2]), found)
+            own = inputs[first]
+            sign, mag, exp, found = rounded(
+                registers[own, 0], registers[own, 1], registers[own, 2], registers[own, 4],
+                roundings, row, positive,
+            )  # fmt: skip
+            _set(
+                registers,
+                target,
+                sign,
+                mag,
+                exp,
+                aligned(mag, exp, found, roundings[row, 2]),
+                found,
+            )
         else:
-            _scale(registers, inputs, first, scales[row], roundings, positive, registers[target])
+            _scale(registers, inputs, first, scales, row, roundings, positive, target)
 
 
 # Fields of the options of a product, as `dots` writes them.
@@ -415,78 +459,103 @@ _SCALED, _OWN_EXPONENT, _LIMIT, _ROUNDING = range(4)
 SUM, NORMALISED, SCALES = range(3)
 
 
-@kernel
+@small
 def product(
-    a: Array, b: Array, scale: Array, options: Array, rounding: Array, positive: bool, target: Array
+    a: Array,
+    left: int,
+    b: Array,
+    right: int,
+    scales: Array,
+    block: int,
+    options: Array,
+    rounding: Array,
+    positive: bool,
+    registers: Array,
+    place: int,
 ) -> None:
-    """One product of two elements into a register; ``scale`` is that of its blocks."""
-    sign, mag, exp, kind = multiplied(a[0], a[1], a[2], a[4], b[0], b[1], b[2], b[4])
-    exponent = (a[3] if a[3] != NONE else 0) + (b[3] if b[3] != NONE else 0)
+    """The product of two elements, rows of a and b are (row, place), into the register ``place``."""
+    x, y = a[left, place, 3], b[right, place, 3]
+    sign, mag, exp, kind = multiplied(
+        a[left, place, 0], a[left, place, 1], a[left, place, 2], a[left, place, 4],
+        b[right, place, 0], b[right, place, 1], b[right, place, 2], b[right, place, 4],
+    )  # fmt: skip
+    exponent = (x if x != NONE else 0) + (y if y != NONE else 0)
     own = options[_OWN_EXPONENT]
     if options[_SCALED]:
-        sign, mag, exp, kind = multiplied(
-            sign, mag, exp, kind, scale[0], scale[1], scale[2], scale[4]
-        )
-        exponent = scale[3] + (exponent if own == SUM else 0)
+        sign, mag, exp, kind = _times(scales, block, sign, mag, exp, kind)
+        exponent = scales[block, 3] + (exponent if own == SUM else 0)
     elif own == SCALES:
         exponent = np.int64(0)
     if options[_ROUNDING]:
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, positive)
-        exponent = aligned(mag, exp, kind, rounding[2])
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, 0, positive)
+        exponent = aligned(mag, exp, kind, rounding[0, 2])
     if kind != FINITE or mag == 0:
-        _set(target, sign, mag, exp, np.int64(NONE), kind)
+        _set(registers, place, sign, mag, exp, NONE, kind)
         return
     leading = bit_length(mag) - 1 + exp
     if options[_LIMIT] != NONE and leading >= options[_LIMIT]:
-        _set(target, sign, np.int64(0), np.int64(0), np.int64(NONE), INF)
+        _set(registers, place, sign, 0, 0, NONE, INF)
         return
-    _set(target, sign, mag, exp, leading if own == NORMALISED else exponent, FINITE)
+    _set(registers, place, sign, mag, exp, leading if own == NORMALISED else exponent, FINITE)
 
 
-@kernel
-def block_scale(a: Array, b: Array, target: Array) -> None:
-    """The exact product of two scales, with the sum of their exponents."""
-    sign, mag, exp, kind = multiplied(a[0], a[1], a[2], a[4], b[0], b[1], b[2], b[4])
-    _set(target, sign, mag, exp, a[3] + b[3], kind)
-
-
-@kernel
+@small
 def to_bits(
-    row: Array, mantissa: int, emin: int, special: int, width: int, nan: int, positive: bool
+    registers: Array, row: int, mantissa: int, emin: int, special: int, width: int, nan: int
 ) -> int:
     """The bits of a number that its format holds; ``special`` is the code of Inf."""
-    sign, mag, exp, kind = row[0], row[1], row[2], row[4]
+    mag, exp, kind = registers[row, 1], registers[row, 2], registers[row, 4]
     if kind == NAN:
         return nan
-    top = np.int64(sign) << (width - 1)
+    top = registers[row, 0] << (width - 1)
     if kind == INF:
         return top | special
     if mag == 0:
-        return np.int64(0) if positive else top
+        return top
     leading = bit_length(mag) - 1 + exp
     quantum = max(leading, emin) - mantissa
     multiple = mag << (exp - quantum) if exp >= quantum else mag >> (quantum - exp)
     return top | (((max(leading, emin) - emin) << mantissa) + multiple)
 
 
-@kernel
+@small
 def convert(
     numbers: Array, scales: Array, k: int, scaled: bool, rounding: Array, positive: bool
 ) -> None:
-    """Operands in a format of their own, in place; times their scales first if ``scaled``."""
-    for row in range(numbers.shape[0]):
-        for place in range(numbers.shape[1]):
-            own, scale = numbers[row, place], scales[row, place // k]
-            sign, mag, exp, kind = own[0], own[1], own[2], own[4]
-            if scaled:
-                sign, mag, exp, kind = multiplied(
-                    sign, mag, exp, kind, scale[0], scale[1], scale[2], scale[4]
-                )
-            sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, positive)
-            _set(own, sign, mag, exp, aligned(mag, exp, kind, rounding[2]), kind)
+    """Operands (n, 5) in a format of their own, in place; times their scales (n / k, 5) first if ``scaled``."""
+    for place in range(len(numbers)):
+        sign, mag, exp, kind = (
+            numbers[place, 0],
+            numbers[place, 1],
+            numbers[place, 2],
+            numbers[place, 4],
+        )
+        if scaled:
+            sign, mag, exp, kind = _times(scales, place // k, sign, mag, exp, kind)
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, 0, positive)
+        _set(numbers, place, sign, mag, exp, aligned(mag, exp, kind, rounding[0, 2]), kind)
 
 
-@kernel
+@small
+def _block_scales(a: Array, left: int, b: Array, right: int, scales: Array) -> None:
+    """The exact products of the scales of two rows, with the sums of their exponents."""
+    for block in range(a.shape[1]):
+        sign, mag, exp, kind = multiplied(
+            a[left, block, 0], a[left, block, 1], a[left, block, 2], a[left, block, 4],
+            b[right, block, 0], b[right, block, 1], b[right, block, 2], b[right, block, 4],
+        )  # fmt: skip
+        _set(scales, block, sign, mag, exp, a[left, block, 3] + b[right, block, 3], kind)
+
+
+def scratch_for(program: Schedule, terms: int, rows: int) -> tuple[Array, ...]:
+    """Registers, cut terms, digits and scales for one thread."""
+    registers = np.zeros((program.registers, 5), np.int64)
+    registers[terms + 1, 3] = NONE
+    sizes = ((program.widest, 3), (_DIGITS,), (rows, 5))
+    return registers, *(np.zeros(size, np.int64) for size in sizes)
+
+
+@small
 def dots(
     a: Array,
     b: Array,
@@ -500,6 +569,7 @@ def dots(
     options: Array,
     rounding: Array,
     form: Array,
+    scratch: tuple[Array, ...],
     out: Array,
     too_wide: Array,
 ) -> None:
@@ -507,34 +577,24 @@ def dots(
 
     Shapes: a, b (rows, K, 5); their scales (rows, blocks, 5); tensor (0 to 2, 5); c (n, 5); pairs (n, 2); out (n,).
     """
-    code, inputs, steps, roundings, count, result, widest = program
+    code, inputs, steps, roundings, result = program
     length, n_blocks = a.shape[1], a_scales.shape[1]
-    registers = np.zeros((count, 5), np.int64)
-    registers[length + 1, 3] = NONE
-    kept = np.zeros((widest, 3), np.int64)
-    digits = np.zeros(_DIGITS, np.int64)
-    scales = np.zeros((n_blocks + len(tensor), 5), np.int64)
-    scales[n_blocks:] = tensor
+    registers, kept, digits, scales = scratch
+    for row in range(len(tensor)):
+        _set(scales, n_blocks + row, tensor[row, 0], tensor[row, 1], tensor[row, 2], 0, FINITE)
     positive = form[5] == 1
     for i in range(len(pairs)):
         left, right = pairs[i, 0], pairs[i, 1]
-        for block in range(n_blocks):
-            block_scale(a_scales[left, block], b_scales[right, block], scales[block])
-        for place in range(length):
-            scale = scales[place // k]
-            product(
-                a[left, place],
-                b[right, place],
-                scale,
-                options,
-                rounding,
-                positive,
-                registers[place],
-            )
-        registers[length] = c[i]
+        _block_scales(a_scales, left, b_scales, right, scales)
+        for first in range(0, length, k):
+            for place in range(first, min(first + k, length)):
+                product(
+                    a, left, b, right, scales, first // k, options, rounding, positive, registers, place
+                )  # fmt: skip
+        _set(registers, length, c[i, 0], c[i, 1], c[i, 2], c[i, 3], c[i, 4])
         run(code, inputs, steps, roundings, registers, scales, kept, digits, positive)
         too_wide[i] = registers[result, 4] == TOO_WIDE
+        if positive and registers[result, 1] == 0 and registers[result, 4] == FINITE:
+            registers[result, 0] = 0
         if not too_wide[i]:
-            out[i] = to_bits(
-                registers[result], form[0], form[1], form[2], form[3], form[4], positive
-            )
+            out[i] = to_bits(registers, result, form[0], form[1], form[2], form[3], form[4])
