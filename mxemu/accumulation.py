@@ -43,7 +43,7 @@ class OperandSubnormals(Enum):
 
     KEEP = "keep"
     FLUSH = "flush"  # zero of the same sign
-    FLUSH_POSITIVE = "flush-positive"  # +0
+    FLUSH_POSITIVE = "flush-positive"  # +0, as does -0
 
 
 class ProductExponent(Enum):
@@ -59,6 +59,9 @@ class ZeroSign(Enum):
 
     IEEE = "ieee"  # -0 if all terms are -0 or a negative sum is rounded to zero; TOWARD_NEGATIVE prefers -0
     POSITIVE = "positive"
+    SUM_POSITIVE = (
+        "sum-positive"  # +0 if the sum is zero; a negative sum that is rounded to zero gives -0
+    )
 
 
 class NanWord(Enum):
@@ -121,6 +124,7 @@ class Fuse:
 
     With e the largest exponent of the terms that are not zero, but at least ``floor``, each term is rounded by
     ``align`` to a multiple of 2^(e - fraction_bits); the multiples are added exactly, and ``out`` rounds the sum.
+    A term that is itself a sum without ``out`` counts with the exponent that it was aligned to, zero or not.
 
     Parameters
     ----------
@@ -195,7 +199,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Chain:
-    """Groups of terms one after the other: each `Fuse` takes what was carried so far, C at first, and the next group.
+    """Groups of terms one after the other: each `Fuse` takes what was carried so far, C or +0 at first, and a group.
 
     Parameters
     ----------
@@ -292,7 +296,7 @@ class Nested:
 
 @dataclass(frozen=True)
 class Parts:
-    """Runs of ``length`` terms, each reduced by ``inner`` from nothing; ``outer`` reduces the results, with C.
+    """Runs of ``length`` terms, each reduced by ``inner`` without C; ``outer`` reduces the results, with C.
 
     Parameters
     ----------
@@ -325,7 +329,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Lanes:
-    """Term i goes to lane i % count; each lane is reduced by ``inner`` from nothing, the lanes by ``outer``, with C."""
+    """Term i goes to lane i % count; each lane is reduced by ``inner`` without C, the lanes by ``outer``, with C."""
 
     count: int
     inner: Node
@@ -338,7 +342,7 @@ class Lanes:
 
 @dataclass(frozen=True)
 class Late:
-    """The result of ``inner``, from nothing, and C meet in a `Fuse` of their own."""
+    """The result of ``inner``, without C, and C meet in a `Fuse` of their own."""
 
     inner: Node
     step: Fuse

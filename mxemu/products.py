@@ -37,7 +37,7 @@ from mxemu.formats import carrier as find_carrier
 from mxemu.formats import find as find_format
 from mxemu.profile import OCP, Profile, Rounding
 from mxemu.scalar import Status, decode, encode, round_to_multiple
-from mxemu.value import INF, NAN, ZERO, Value
+from mxemu.value import INF, NAN, ZERO, Kind, Value
 
 
 class Operand(NamedTuple):
@@ -223,42 +223,46 @@ class _Unit:
         fmt = operand.format
         assert not isinstance(fmt, str)
         if not isinstance(fmt, BlockFormat):
-            return [(self._element(code, fmt, _ONE), _ONE) for code in operand.codes]
+            return [(one, _ONE) for one in self._elements(operand.codes, fmt, ())]
         scales = [self._scale(code, fmt.scale) for code in operand.scales]
-        pairs = zip(operand.codes, (one for one in scales for _ in range(fmt.k)), strict=True)
-        return [(self._element(code, fmt.element, scale), scale) for code, scale in pairs]
+        spread = [one for one in scales for _ in range(fmt.k)]
+        return list(zip(self._elements(operand.codes, fmt.element, spread), spread, strict=True))
 
-    def _element(self, code: int, fmt: ElementFormat, scale: Term) -> Term:
-        """One element, converted to the operand's format if there is one."""
-        record, value = self.record, _decode(code, fmt)
-        exponent = value.exponent + fmt.mantissa_bits
-        if record.operand_subnormals is not OperandSubnormals.KEEP and _is_subnormal(value, fmt):
-            value = self._flushed(value)
-        if record.scale_at is ScaleAt.OPERAND:
-            value = _times(value, scale.value)
-        if record.operand_format is not None:
-            value = self.round_value(value, Round(record.operand_format), "operand")
-            return _term(value, record.operand_format.emin)
-        return Term(value, exponent if value.significand else None)
+    def _elements(
+        self, codes: Sequence[int], fmt: ElementFormat, scales: Sequence[Term]
+    ) -> list[Term]:
+        """Elements, converted to the operand's format if there is one."""
+        known, record = _terms(fmt), self.record
+        terms = [known[code] for code in codes]
+        if record.operand_subnormals is not OperandSubnormals.KEEP:
+            terms = [self._flushed(term) if _is_tiny(term, fmt) else term for term in terms]
+        if record.scale_at is ScaleAt.OPERAND and scales:
+            pairs = zip(terms, scales, strict=True)
+            terms = [term._replace(value=_times(term.value, scale.value)) for term, scale in pairs]
+        if record.operand_format is None:
+            return terms
+        rounding, emin = Round(record.operand_format), record.operand_format.emin
+        return [_term(self.round_value(term.value, rounding, "operand"), emin) for term in terms]
 
-    def _flushed(self, value: Value) -> Value:
-        """The zero that a subnormal operand counts as."""
+    def _flushed(self, term: Term) -> Term:
+        """The zero that a subnormal operand, or a zero, counts as."""
         positive = self.record.operand_subnormals is OperandSubnormals.FLUSH_POSITIVE
-        return ZERO if positive else ZERO._replace(sign=value.sign)
+        return Term(ZERO if positive else ZERO._replace(sign=term.value.sign), None)
 
     def carried_in(self, c: Value) -> Term:
         """C as a term: a subnormal of the accumulator's format has its emin, or is flushed as an operand is."""
         if not isinstance(c, Value):
             raise BadType(f"c = {c!r}; expected a Value, see mxemu.value.from_fraction")
         fmt = accumulator_of(self.record)
-        flushes = self.record.operand_subnormals is not OperandSubnormals.KEEP
-        if flushes and c.significand and c.leading < (fmt or BINARY32).emin:
-            c = self._flushed(c)
-        return _term(c, None if fmt is None else fmt.emin)
+        term = _term(c, None if fmt is None else fmt.emin)
+        flushes = self.record.operand_subnormals is not OperandSubnormals.KEEP and c.is_finite
+        if flushes and (c.is_zero or c.leading < (fmt or BINARY32).emin):
+            return self._flushed(term)
+        return term
 
     def _scale(self, code: int, fmt: FloatFormat) -> Term:
         """The value of a scale code."""
-        value = _decode(code, fmt)
+        value = _terms(fmt)[code].value
         if self.record.scale_zero_code and not code:
             value = ZERO
         if self.record.scale_unsigned:
@@ -310,7 +314,7 @@ class _Unit:
             case Sum():
                 return self.add(node.step, terms, carried)
             case Chain():
-                return self._chain(node, terms, carried)
+                return self._chain(node, terms, carried or _NOTHING)
             case Tree():
                 terms = self._rounded(node.terms, terms)
                 return self._join(node.step, self._halves(node, terms), carried)
@@ -450,9 +454,9 @@ class _Unit:
             total = self._register(total, step)
         if total.significand:
             return total
-        if self.record.zero_sign is ZeroSign.POSITIVE or step.quantum is not None:
+        if self.record.zero_sign is not ZeroSign.IEEE or step.quantum is not None:
             return ZERO  # a register has no -0
-        rounding = step.out[0].rounding if step.out else self.record.rounding
+        rounding = step.out[-1].rounding if step.out else self.record.rounding
         mixed = rounding is Rounding.TOWARD_NEGATIVE
         return Value(int((mixed and any(signs)) or (all(signs) and len(signs) > 0)), 0, 0)
 
@@ -582,7 +586,7 @@ def _exact_sum(values: Sequence[Value]) -> Value:
 def _times(a: Value, b: Value) -> Value:
     """The exact product; Inf * 0 is NaN."""
     sign = a.sign ^ b.sign
-    if a.is_finite and b.is_finite:
+    if a.kind is Kind.FINITE and b.kind is Kind.FINITE:
         return Value(sign, a.significand * b.significand, a.exponent + b.exponent)
     if a.is_nan or b.is_nan or a.is_zero or b.is_zero:
         return NAN
@@ -606,14 +610,29 @@ _PROFILES: Mapping[Rounding, Profile] = {
 }
 
 
-@lru_cache(maxsize=1 << 16)
-def _decode(code: int, fmt: ElementFormat) -> Value:
-    return decode(code, fmt)
+class _Terms(dict[int, Term]):
+    """The terms that the codes of a format stand for, decoded when first met."""
+
+    def __init__(self, fmt: ElementFormat) -> None:
+        super().__init__()
+        self.fmt = fmt
+
+    def __missing__(self, code: int) -> Term:
+        value = decode(code, self.fmt)
+        exponent = value.exponent + self.fmt.mantissa_bits if value.significand else None
+        self[code] = Term(value, exponent)
+        return self[code]
 
 
-def _is_subnormal(value: Value, fmt: ElementFormat) -> bool:
-    """Whether an element that is not zero has no hidden bit."""
-    return isinstance(fmt, FloatFormat) and 0 < value.significand < 1 << fmt.mantissa_bits
+@lru_cache(maxsize=256)
+def _terms(fmt: ElementFormat) -> _Terms:
+    return _Terms(fmt)
+
+
+def _is_tiny(term: Term, fmt: ElementFormat) -> bool:
+    """Whether an element is zero or has no hidden bit."""
+    hidden = 1 << fmt.mantissa_bits
+    return isinstance(fmt, FloatFormat) and term.value.is_finite and term.value.significand < hidden
 
 
 def _checked(operand: Operand) -> Operand:

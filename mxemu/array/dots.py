@@ -304,7 +304,8 @@ class _Unit:
         numbers[:, 3] = np.where(finite, aligned, NONE)
         if self.record.operand_subnormals is not OperandSubnormals.KEEP:
             signed = self.record.operand_subnormals is OperandSubnormals.FLUSH
-            _flush(numbers, finite & (leading < (fmt or BINARY32).emin), signed)
+            zero = (numbers[:, 4] == machine.FINITE) & (numbers[:, 1] == 0)
+            _flush(numbers, zero | (finite & (leading < (fmt or BINARY32).emin)), signed)
         return numbers
 
     def _options(self) -> tuple[Array, Array, Array]:

@@ -35,7 +35,7 @@ _MASK = (1 << 32) - 1
     _AFTER,
     _ZERO,
 ) = range(11)
-POSITIVE = 0
+POSITIVE, _SUM_POSITIVE = 0, 3
 # Sign, magnitude, exponent of the last bit, kind.
 _Number = tuple[int, int, int, int]
 
@@ -308,7 +308,7 @@ def _in_register(sign: int, mag: int, exp: int, cut: bool, steps: Array, step: i
 @small
 def _zero_sign(kept: Array, count: int, rule: int) -> int:
     """The sign of a sum that is zero."""
-    if rule == POSITIVE or count == 0:
+    if rule in (POSITIVE, _SUM_POSITIVE) or count == 0:
         return 0
     negative = 0
     for i in range(count):

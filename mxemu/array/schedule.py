@@ -142,7 +142,7 @@ class _Compiler:
             case Sum():
                 return self._add(node.step, terms, carried)
             case Chain():
-                return self._chain(node, terms, carried)
+                return self._chain(node, terms, self.zero if carried is None else carried)
             case Tree():
                 terms = self._rounded(node.terms, terms)
                 return self._join(node.step, self._halves(node, terms), carried)
@@ -255,12 +255,21 @@ class _Compiler:
         first = self.known["roundings", given]
         return first, first + len(given)
 
+    def _zero_rule(self, rounding: Rounding) -> int:
+        """0 for +0 always, 1 for IEEE 754, 2 for it under TOWARD_NEGATIVE, 3 for +0 unless it comes from rounding."""
+        match self.record.zero_sign:
+            case ZeroSign.POSITIVE:
+                return 0
+            case ZeroSign.SUM_POSITIVE:
+                return 3
+            case ZeroSign.IEEE:
+                return 2 if rounding is Rounding.TOWARD_NEGATIVE else 1
+
     def _step(self, step: Fuse) -> int:
         """The row of a step."""
         if step not in self.known:
             first, after = self._roundings(step.out)
-            rounding = step.out[0].rounding if step.out else self.record.rounding
-            zero = 1 if rounding is not Rounding.TOWARD_NEGATIVE else 2
+            rounding = step.out[-1].rounding if step.out else self.record.rounding
             row = [
                 _or_none(step.fraction_bits),
                 _or_none(step.fraction_bits if step.carried_bits is None else step.carried_bits),
@@ -272,7 +281,7 @@ class _Compiler:
                 int(step.saturate),
                 first,
                 after,
-                0 if self.record.zero_sign is ZeroSign.POSITIVE else zero,
+                self._zero_rule(rounding),
             ]
             self.known[step] = len(self.steps)
             self.steps.append(row)
