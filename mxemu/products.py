@@ -200,7 +200,9 @@ def dot(
     if total.is_zero and record.zero_sign is ZeroSign.POSITIVE:
         total = ZERO
     result = unit.round_value(total, Round(out, record.rounding, stop_at_max=True), "result")
-    return Product(total, _bits(result, out, record.nan_word), unit.status, tuple(unit.trace))
+    return Product(
+        total, _bits(result, out, record.nan_word), Status(unit.flags), tuple(unit.trace)
+    )
 
 
 class _Unit:
@@ -210,7 +212,7 @@ class _Unit:
         self.record = record
         self.k = k
         self.keep = keep
-        self.status = Status.EXACT
+        self.flags = 0
         self.trace: list[Added | Rounded] = []
 
     def products(self, a: Operand, b: Operand) -> list[Term]:
@@ -289,9 +291,11 @@ class _Unit:
 
     def _multiply(self, a: Value, b: Value) -> Value:
         """The exact product; Inf * 0 is an invalid operation (IEEE 754, 7.2)."""
+        if a.kind is Kind.FINITE and b.kind is Kind.FINITE:
+            return Value(a.sign ^ b.sign, a.significand * b.significand, a.exponent + b.exponent)
         value = _times(a, b)
         if value.is_nan and not (a.is_nan or b.is_nan):
-            self.status |= Status.INVALID
+            self.flags |= Status.INVALID.value
         return value
 
     def _finished_product(self, value: Value, exponent: int, scale: Value | None) -> Term:
@@ -303,7 +307,7 @@ class _Unit:
         if not value.significand:
             return Term(value, None, scale)
         if record.product_limit is not None and value.leading >= record.product_limit:
-            self.status |= Status.OVERFLOW | Status.INEXACT
+            self.flags |= _BEYOND
             return Term(INF._replace(sign=value.sign), None, scale)
         normalised = record.product_exponent is ProductExponent.NORMALISED
         return Term(value, value.leading if normalised else exponent, scale)
@@ -379,8 +383,7 @@ class _Unit:
             raise BadShape(
                 f"a run of {len(run)} terms with two scales; {self.record.name} applies one to a run"
             )
-        if scale is None:
-            return total
+        scale = _ONE.value if scale is None else scale
         for rounding in node.scale or ():
             scale = self.round_value(scale, rounding, "scale")
         value = self._multiply(total.value, scale)
@@ -443,7 +446,7 @@ class _Unit:
         """A term that lost something."""
         if not value.significand:
             return Cut(value, exponent, kept, ZERO)
-        self.status |= Status.INEXACT
+        self.flags |= _INEXACT
         lost = _exact_sum([value, kept._replace(sign=1 - kept.sign)]) if self.keep else ZERO
         return Cut(value, exponent, kept, lost)
 
@@ -469,7 +472,7 @@ class _Unit:
         half = 1 << (step.width - 1)
         if -half <= count < half:
             return total
-        self.status |= Status.OVERFLOW | Status.SATURATED if step.saturate else Status.OVERFLOW
+        self.flags |= Status.OVERFLOW.value | (Status.SATURATED.value if step.saturate else 0)
         kept = (
             max(-half, min(count, half - 1))
             if step.saturate
@@ -479,13 +482,13 @@ class _Unit:
 
     def _special(self, values: list[Value]) -> Value | None:
         """NaN or Inf, if the sum is one."""
-        if all(value.is_finite for value in values):
+        if all([value.kind is Kind.FINITE for value in values]):
             return None
         if any(value.is_nan for value in values):
             return NAN
         signs = {value.sign for value in values if value.is_inf}
         if len(signs) == 2:
-            self.status |= Status.INVALID
+            self.flags |= Status.INVALID.value
             return NAN
         return INF._replace(sign=signs.pop())
 
@@ -500,23 +503,24 @@ class _Unit:
         """A value in an accumulator's format."""
         if not value.significand:
             return value
-        fmt = rounding.format
-        unbounded = value.leading - fmt.mantissa_bits
+        fmt, leading = rounding.format, value.leading
+        if leading - value.exponent <= fmt.mantissa_bits and fmt.emin <= leading <= fmt.emax:
+            return value
+        unbounded = leading - fmt.mantissa_bits
         profile = _PROFILES[rounding.rounding]
         multiple, inexact = round_to_multiple(
             value, max(unbounded, fmt.emin - fmt.mantissa_bits), profile
         )
         result = Value(value.sign, multiple, max(unbounded, fmt.emin - fmt.mantissa_bits))
-        if rounding.flush and value.leading < fmt.emin:
+        if rounding.flush and leading < fmt.emin:
             full, _ = round_to_multiple(value, unbounded, profile)
             if full.bit_length() - 1 + unbounded < fmt.emin:
-                self.status |= Status.UNDERFLOW | Status.INEXACT
+                self.flags |= _TINY
                 return self._zero(value.sign)
         if not inexact:
             result = value
         else:
-            self.status |= Status.INEXACT
-            self.status |= Status.UNDERFLOW if value.leading < fmt.emin else Status.EXACT
+            self.flags |= _TINY if leading < fmt.emin else _INEXACT
         if not multiple:
             return self._zero(value.sign)
         if result.leading > fmt.emax:
@@ -529,13 +533,13 @@ class _Unit:
 
     def _beyond(self, sign: int, rounding: Round) -> Value:
         """What a rounding beyond the largest finite value leaves."""
-        self.status |= Status.OVERFLOW | Status.INEXACT
+        self.flags |= _BEYOND
         profile = _PROFILES[rounding.rounding].replace(overflow="overflow")
         top = rounding.format.max
         if not rounding.stop_at_max:
             return INF._replace(sign=sign)
         beyond = encode(Value(sign, top.significand * 4, top.exponent), rounding.format, profile)
-        self.status |= beyond.status
+        self.flags |= beyond.status.value
         return decode(beyond.code, rounding.format)
 
     def scale_result(self, total: Value, scales: Sequence[Value], c: Term) -> Value:
@@ -601,6 +605,10 @@ def _term(value: Value, emin: int | None = None, scale: Value | None = None) -> 
     return Term(value, leading if emin is None else max(leading, emin), scale)
 
 
+# Flags are gathered as plain integers, which are quicker than members of Status.
+_INEXACT = Status.INEXACT.value
+_TINY = _INEXACT | Status.UNDERFLOW.value
+_BEYOND = _INEXACT | Status.OVERFLOW.value
 _ONE = Term(Value(0, 1, 0), 0)
 _NOTHING = Term(ZERO, None)
 _PROFILES: Mapping[Rounding, Profile] = {

@@ -61,9 +61,10 @@ class Vectors(NamedTuple):
 
     def rows(self) -> Vectors:
         """The same with one leading axis."""
-        count = int(np.prod(self.lead))
-        scales = None if self.scales is None else self.scales.reshape(count, -1)
-        return self._replace(codes=self.codes.reshape(count, -1), scales=scales)
+        count, scales = int(np.prod(self.lead)), self.scales
+        if scales is not None:
+            scales = scales.reshape(count, scales.shape[-1])
+        return self._replace(codes=self.codes.reshape(count, self.codes.shape[-1]), scales=scales)
 
     def operand(self, row: int) -> Operand:
         """One row, as the exact core takes it."""
