@@ -482,7 +482,7 @@ class _Unit:
 
     def _special(self, values: list[Value]) -> Value | None:
         """NaN or Inf, if the sum is one."""
-        if all([value.kind is Kind.FINITE for value in values]):
+        if all(value.kind is Kind.FINITE for value in values):
             return None
         if any(value.is_nan for value in values):
             return NAN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from random import Random
 from typing import NamedTuple
 
@@ -88,17 +89,16 @@ def _bits(value: Value, form: ElementFormat) -> int:
     return mxemu.block.value_bits(value, form)
 
 
-def everything(results: int, seed: int, names: list[str]) -> Iterator[tuple[str, list[Difference]]]:
-    """For each accumulation, about ``results`` results spread over its pairs of formats, and what differs."""
-    for name in names:
-        record = ACCUMULATIONS[name]
-        rng = Random(f"{name} {seed}")
-        found: list[Difference] = []
-        own = pairs(record)
-        size = max(2, round((results / len(own)) ** 0.5))
-        for place, pair in enumerate(own):
-            theme = draw.THEMES[(place + seed) % len(draw.THEMES)]
-            # Restarts every 64 or 128 terms show only in long dots.
-            length = (32, 64, 32, 32, 32, 32, 160)[place % 7]
-            found += compare(record, pair, theme, size, length, rng)
-        yield name, found
+def one(name: str, results: int, seed: int) -> tuple[int, list[Difference]]:
+    """At least ``results`` results of an accumulation, spread over its pairs of formats: how many, what differs."""
+    record = ACCUMULATIONS[name]
+    rng = Random(f"{name} {seed}")
+    found: list[Difference] = []
+    own = pairs(record)
+    size = max(2, ceil((results / len(own)) ** 0.5))
+    for place, pair in enumerate(own):
+        theme = draw.THEMES[(place + seed) % len(draw.THEMES)]
+        # Restarts every 64 or 128 terms show only in long dots.
+        length = (32, 64, 32, 32, 32, 32, 160)[(place + seed) % 7]
+        found += compare(record, pair, theme, size, length, rng)
+    return size * size * len(own), found
