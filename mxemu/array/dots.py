@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from mxemu.accumulation import (
     accumulator_of,
 )
 from mxemu.accumulations import find as find_accumulation
-from mxemu.array import machine
+from mxemu.array import gemm, machine
 from mxemu.array.blocks import Blocks
 from mxemu.array.inputs import BITS, Array, to_array, to_bits, to_codes
 from mxemu.array.schedule import MODES, NONE, CannotSchedule, rounding_row, scale_rows, schedule
@@ -34,6 +36,8 @@ from mxemu.profile import Rounding
 from mxemu.scalar import decode
 from mxemu.value import Kind, Value
 
+# Terms, and rows of a matrix, that are unpacked at a time: enough to hide the call, few enough for a cache.
+_TERMS, _SIDE = 1 << 19, 512
 # Formats up to this width are decoded by a table of all codes.
 _TABLE_WIDTH = 16
 
@@ -65,6 +69,22 @@ class Vectors(NamedTuple):
         if scales is not None:
             scales = scales.reshape(count, scales.shape[-1])
         return self._replace(codes=self.codes.reshape(count, self.codes.shape[-1]), scales=scales)
+
+    def at(self, place: tuple[int, ...], shape: tuple[int, ...]) -> Vectors:
+        """One matrix, where the leading dimensions were broadcast to a shape."""
+        own = self.codes.ndim - 2
+        lead = self.codes.shape[:own]
+        index = tuple(
+            0 if length == 1 else one
+            for one, length in zip(place[len(shape) - own :], lead, strict=True)
+        )
+        scales = None if self.scales is None else self.scales[index]
+        return self._replace(codes=self.codes[index], scales=scales)
+
+    def take(self, rows: Array) -> Vectors:
+        """Some rows."""
+        scales = None if self.scales is None else self.scales[rows]
+        return self._replace(codes=self.codes[rows], scales=scales)
 
     def operand(self, row: int) -> Operand:
         """One row, as the exact core takes it."""
@@ -124,9 +144,13 @@ def dot(
     shape = _broadcast(left.lead, right.lead)
     rows, columns = (np.broadcast_to(_indices(one.lead), shape).ravel() for one in (left, right))
     unit = _Unit(left, right, find_accumulation(accumulation), find_carrier(out), c is not None)
-    result = np.empty(len(rows), np.int64)
-    unit.fill(result, rows, columns, _carried(c, shape, unit.out))
-    return _finished(result.reshape(shape), unit.out, bits)
+    patterns = np.empty(len(rows), BITS[unit.out.name])
+    carried = _carried(c, shape, unit.out)
+    for part in _parts(len(rows), max(1, _TERMS // max(unit.length, 1))):
+        unit.fill(
+            patterns[part], rows[part], columns[part], None if carried is None else carried.at(part)
+        )
+    return _finished(patterns.reshape(shape), unit.out, bits)
 
 
 def matmul(
@@ -172,19 +196,15 @@ def matmul(
         )
     lead = _broadcast(left.lead[:-1], right.lead[:-1])
     m, n = left.lead[-1], right.lead[-1]
-    unit = _Unit(left, right, find_accumulation(accumulation), find_carrier(out), c is not None)
-    starts = [
-        np.broadcast_to(_indices(one.lead[:-1]) * one.lead[-1], lead).ravel()
-        for one in (left, right)
-    ]
-    carried = _carried(c, (*lead, m, n), unit.out)
-    result = np.empty((len(starts[0]), m * n), np.int64)
-    for place, (first, second) in enumerate(zip(*starts, strict=True)):
-        rows = np.repeat(np.arange(m) + first, n)
-        columns = np.tile(np.arange(n) + second, m)
-        own = None if carried is None else carried[place * m * n : (place + 1) * m * n]
-        unit.fill(result[place], rows, columns, own)
-    return _finished(result.reshape(*lead, m, n), unit.out, bits)
+    form = find_carrier(out)
+    carried = _carried(c, (*lead, m, n), form)
+    patterns = np.empty((*lead, m, n), BITS[form.name])
+    for place in np.ndindex(*lead):
+        own = None if carried is None else carried.at(place)
+        pair = left.at(place, lead), right.at(place, lead)
+        unit = _Unit(*pair, find_accumulation(accumulation), form, own is not None)
+        unit.product(patterns[place], own)
+    return _finished(patterns, form, bits)
 
 
 class _Unit:
@@ -205,61 +225,67 @@ class _Unit:
         if tensor and has_c and (record.node != Sum() or record.tensor_scale is not None):
             raise BadShape(f"{record.name} does not say how C meets a tensor scale; expected no C")
         self.tensor = _tensor_numbers(tensor, record)
-        self.numbers: list[tuple[Array, Array]] | None = None
 
-    def fill(self, result: Array, left: Array, right: Array, c: Array | None) -> None:
+    def product(self, result: Array, c: Carried | None) -> None:
+        """The bits of all dots of a row of a with a row of b, shape (m, n)."""
+        if self.out == BINARY32 and (c is None or c.form == BINARY32):
+            numbers = None if c is None else np.ascontiguousarray(c.bits).view(np.float32)
+            listed = partial(self._listed, c)
+            if gemm.matmul(self.a, self.b, self.record, numbers, result, listed):
+                return
+        side = max(1, min(_SIDE, _TERMS // max(self.length, 1)))
+        for rows in _parts(result.shape[0], side):
+            for columns in _parts(result.shape[1], side):
+                left, right = np.mgrid[rows, columns].reshape(2, -1)
+                shape = result[rows, columns].shape
+                result[rows, columns] = self._listed(c, left, right).reshape(shape)
+
+    def _listed(self, c: Carried | None, rows: Array, columns: Array) -> Array:
+        """The bits of the dots of listed rows and columns."""
+        result = np.empty(len(rows), BITS[self.out.name])
+        self.fill(result, rows, columns, None if c is None else c.at((rows, columns)))
+        return result
+
+    def fill(self, result: Array, left: Array, right: Array, c: Carried | None) -> None:
         """The bits of the dots of pairs of rows."""
         try:
             program = schedule(self.record, self.length, self.k, self.out, len(self.tensor))
         except CannotSchedule:
             self._one_by_one(result, left, right, c, range(len(result)))
             return
-        if self.numbers is None:
-            self.numbers = [self._prepared(one) for one in (self.a, self.b)]
-        carried = self._carried(c, len(result))
+        x, first_rows = self._prepared(self.a, left)
+        y, second_rows = self._prepared(self.b, right)
+        carried = self._aligned(c, len(result))
         too_wide = np.zeros(len(result), np.bool_)
-        (x, x_scales), (y, y_scales) = self.numbers
-        options, rounding, form = self._options()
+        found = np.empty(len(result), np.int64)
+        options = self._options()
+        code = (program.code, program.inputs, program.steps, program.roundings, program.result)
+        scales = scale_rows(self.length, self.k) + len(self.tensor)
 
         def work(first: int, after: int) -> None:
             part = slice(first, after)
-            pairs = np.stack([left[part], right[part]], axis=1)
-            rows = scale_rows(self.length, self.k) + len(self.tensor)
-            scratch = machine.scratch_for(program, self.length, rows)
-            machine.dots(
-                x,
-                y,
-                x_scales,
-                y_scales,
-                self.tensor,
-                carried[part],
-                pairs,
-                self.k,
-                (program.code, program.inputs, program.steps, program.roundings, program.result),
-                options,
-                rounding,
-                form,
-                scratch,
-                result[part],
-                too_wide[part],
-            )
+            pairs = np.stack([first_rows[part], second_rows[part]], axis=1)
+            scratch = machine.scratch_for(program, self.length, scales)
+            inputs = (x, y, self.tensor, carried[part], pairs, self.k)
+            machine.dots(*inputs, code, options, scratch, found[part], too_wide[part])
 
         spread(work, len(result), cost=16 * max(self.length, 1))
+        result[...] = found
         self._one_by_one(result, left, right, c, np.flatnonzero(too_wide))
 
     def _one_by_one(
-        self, result: Array, left: Array, right: Array, c: Array | None, places: Any
+        self, result: Array, left: Array, right: Array, c: Carried | None, places: Any
     ) -> None:
         """Results that the interpreter cannot hold, from the exact core."""
         for place in places:
             pair = self.a.operand(int(left[place])), self.b.operand(int(right[place]))
-            own = None if c is None else _as_value(c[place])
-            result[place] = np.uint64(dot_of_one(*pair, own, self.record, self.out).bits).view(
-                np.int64
-            )
+            own = None if c is None else decode(int(c.bits[place]), c.form)
+            result[place] = dot_of_one(*pair, own, self.record, self.out).bits
 
-    def _prepared(self, one: Vectors) -> tuple[Array, Array]:
-        """Elements (rows, K, 5) and scales (rows, K / k, 5) as numbers, converted as the accumulation says."""
+    def _prepared(self, whole: Vectors, rows: Array) -> tuple[tuple[Array, Array], Array]:
+        """The rows that occur, as elements (n, K, 5) and scales (n, K / k, 5), and where each one is."""
+        occurring, places = np.unique(rows, return_inverse=True)
+        one = whole.take(occurring)
         record = self.record
         element = one.format.element if isinstance(one.format, BlockFormat) else one.format
         numbers = _numbers(one.codes, element)
@@ -276,7 +302,7 @@ class _Unit:
             own = record.scale_at is ScaleAt.OPERAND
             flat = numbers.reshape(-1, 5), scales.reshape(-1, 5)
             machine.convert(*flat, self.k, own, row, self._positive)
-        return numbers, scales
+        return (numbers, scales), places
 
     def _scales(self, one: Vectors) -> Array:
         """The scales of an operand, ones if it has none."""
@@ -294,11 +320,11 @@ class _Unit:
     def _positive(self) -> bool:
         return self.record.zero_sign is ZeroSign.POSITIVE
 
-    def _carried(self, c: Array | None, count: int) -> Array:
+    def _aligned(self, c: Carried | None, count: int) -> Array:
         """C as numbers with the exponents of the accumulator's format; +0 if there is none."""
         if c is None:
             return np.broadcast_to(_NOTHING, (count, 5))
-        numbers, fmt = c.copy(), accumulator_of(self.record)
+        numbers, fmt = c.numbers(), accumulator_of(self.record)
         finite = (numbers[:, 4] == machine.FINITE) & (numbers[:, 1] != 0)
         leading = _leading(numbers)
         aligned = leading if fmt is None else np.maximum(leading, fmt.emin)
@@ -320,7 +346,7 @@ class _Unit:
         nan = np.uint64(nan_bits(out, record.nan_word)).view(np.int64)
         special = out.max_code + 1
         form = [out.mantissa_bits, out.emin, special, out.width, nan, int(self._positive)]
-        return tuple(np.array(one, np.int64) for one in (options, rounding, form))  # type: ignore[return-value]
+        return np.array(options), np.array(rounding), np.array(form, np.int64)
 
     @property
     def _unscaled(self) -> bool:
@@ -424,27 +450,40 @@ def _indices(shape: tuple[int, ...]) -> Array:
     return np.arange(int(np.prod(shape))).reshape(shape)
 
 
-def _carried(c: Any | None, shape: tuple[int, ...], out: FloatFormat) -> Array | None:
-    """C as numbers, shape (results, 5)."""
+@dataclass(frozen=True)
+class Carried:
+    """C as bit patterns of a format."""
+
+    bits: Array
+    form: FloatFormat
+
+    def at(self, index: Any) -> Carried:
+        """A part of it."""
+        return Carried(self.bits[index], self.form)
+
+    def numbers(self) -> Array:
+        """Shape (n, 5)."""
+        return _wide(self.bits.astype(np.uint64).view(np.int64).reshape(-1), self.form)
+
+
+def _carried(c: Any | None, shape: tuple[int, ...], out: FloatFormat) -> Carried | None:
+    """C in the shape of the result."""
     if c is None:
         return None
     array = to_array(c)
     found = to_bits(c, out if array.dtype.kind == "u" else None)
     try:
-        patterns = np.broadcast_to(found.array, shape)
+        return Carried(np.broadcast_to(found.array, shape), found.carrier)
     except ValueError:
         raise BadShape(
             f"c has shape {array.shape}; expected one that broadcasts to {shape}"
         ) from None
-    wide = np.ascontiguousarray(patterns).astype(np.uint64).view(np.int64).reshape(-1)
-    return _wide(wide, found.carrier)
 
 
-def _as_value(number: Array) -> Value:
-    """A number as the exact core has it."""
-    sign, magnitude, exponent, _, kind = map(int, number)
-    kinds = {own: other for other, own in _KINDS.items()}
-    return Value(sign, magnitude, exponent if magnitude else 0, kinds[kind])
+def _parts(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most ``size`` that cover range(count)."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def _value_of(number: np.float32) -> Value:
@@ -469,9 +508,8 @@ def _tensor_numbers(scales: list[np.float32], record: Accumulation) -> Array:
     return np.array([(0, part, power, power, machine.FINITE) for part, power in parts], np.int64)
 
 
-def _finished(result: Array, out: FloatFormat, bits: bool) -> Array:
+def _finished(patterns: Array, out: FloatFormat, bits: bool) -> Array:
     """Bit patterns, or numbers on the same memory."""
-    patterns = result.astype(BITS[out.name])
     if bits or out.name not in _FLOATS:
         return patterns
     return patterns.view(_FLOATS[out.name])

@@ -557,26 +557,25 @@ def scratch_for(program: Schedule, terms: int, rows: int) -> tuple[Array, ...]:
 
 @small
 def dots(
-    a: Array,
-    b: Array,
-    a_scales: Array,
-    b_scales: Array,
+    x: tuple[Array, Array],
+    y: tuple[Array, Array],
     tensor: Array,
     c: Array,
     pairs: Array,
     k: int,
     program: tuple[Any, ...],
-    options: Array,
-    rounding: Array,
-    form: Array,
+    options: tuple[Array, Array, Array],
     scratch: tuple[Array, ...],
     out: Array,
     too_wide: Array,
 ) -> None:
     """Dots of pairs of rows.
 
-    Shapes: a, b (rows, K, 5); their scales (rows, blocks, 5); tensor (0 to 2, 5); c (n, 5); pairs (n, 2); out (n,).
+    Shapes: elements (rows, K, 5) and scales (rows, blocks, 5) in x and y; tensor (0 to 2, 5); c (n, 5); pairs (n, 2);
+    out (n,).
     """
+    (a, a_scales), (b, b_scales) = x, y
+    making, rounding, form = options
     code, inputs, steps, roundings, result = program
     length, n_blocks = a.shape[1], a_scales.shape[1]
     registers, kept, digits, scales = scratch
@@ -589,7 +588,7 @@ def dots(
         for first in range(0, length, k):
             for place in range(first, min(first + k, length)):
                 product(
-                    a, left, b, right, scales, first // k, options, rounding, positive, registers, place
+                    a, left, b, right, scales, first // k, making, rounding, positive, registers, place
                 )  # fmt: skip
         _set(registers, length, c[i, 0], c[i, 1], c[i, 2], c[i, 3], c[i, 4])
         run(code, inputs, steps, roundings, registers, scales, kept, digits, positive)
