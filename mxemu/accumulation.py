@@ -241,7 +241,7 @@ class Chain:
 class Tree:
     """Half of the terms, then the other half, and so on down to ``leaf`` terms, which are a chain; C is added last.
 
-    Of an odd number of terms the first half is the smaller one.
+    The first part is ``leaf`` times a power of two, the largest that leaves something: fewer terms are as good as zeros.
     """
 
     step: Fuse
@@ -252,6 +252,10 @@ class Tree:
         _children(self)
         _set(self, terms=_round(self.terms))
         _positive("leaf", self.leaf)
+
+    def middle(self, count: int) -> int:
+        """Where more than ``leaf`` terms are divided."""
+        return self.leaf << (-(-count // self.leaf) - 1).bit_length() - 1
 
 
 @dataclass(frozen=True)
@@ -512,20 +516,32 @@ _PATTERN = re.compile(r"E(\d{1,2})M(\d{1,3})", re.IGNORECASE)
 
 
 def _accumulator(name: FloatFormat | str) -> FloatFormat:
-    """A format for sums: with sign, Inf and NaN."""
+    """A format for sums, with the IEEE 754 pattern of special codes: the known one of these widths, or ``ExMy``."""
     found: object = name
     if isinstance(name, str):
-        known = {one.name.lower(): one for one in (*CARRIERS.values(), TF32, E8M13)}
+        named = {one.name.lower(): one for one in _PATTERNS.values()}
         match = _PATTERN.fullmatch(name.strip())
-        if name.strip().lower() in known:
-            found = known[name.strip().lower()]
-        elif match:
-            found = ieee(name.strip().upper(), int(match[1]), int(match[2]))
-        else:
-            found = element(name)
-    if not isinstance(found, FloatFormat) or not (found.signed and found.has_inf and found.has_nan):
-        raise BadFormat(f"accumulator format {found}; expected a float with sign, Inf and NaN")
-    return found
+        if name.strip().lower() in named:
+            return named[name.strip().lower()]
+        found = _pattern(int(match[1]), int(match[2])) if match else element(name)
+    if isinstance(found, FloatFormat) and found.exponent_bits > 1:
+        plain = _pattern(found.exponent_bits, found.mantissa_bits)
+        if replace(found, name=plain.name, origin=plain.origin) == plain:
+            return plain
+    raise BadFormat(
+        f"accumulator format {found}; expected a float with sign, Inf and NaN as in IEEE 754"
+    )
+
+
+def _pattern(exponent_bits: int, mantissa_bits: int) -> FloatFormat:
+    """The format of some widths."""
+    found = _PATTERNS.get((exponent_bits, mantissa_bits))
+    return found or ieee(f"E{exponent_bits}M{mantissa_bits}", exponent_bits, mantissa_bits)
+
+
+_PATTERNS = {
+    (one.exponent_bits, one.mantissa_bits): one for one in (*CARRIERS.values(), TF32, E8M13)
+}
 
 
 def _round(given: Any) -> Round | None:

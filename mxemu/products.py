@@ -240,7 +240,10 @@ class _Unit:
             terms = [self._flushed(term) if _is_tiny(term, fmt) else term for term in terms]
         if record.scale_at is ScaleAt.OPERAND and scales:
             pairs = zip(terms, scales, strict=True)
-            terms = [term._replace(value=_times(term.value, scale.value)) for term, scale in pairs]
+            terms = [
+                term._replace(value=self._multiply(term.value, scale.value))
+                for term, scale in pairs
+            ]
         if record.operand_format is None:
             return terms
         rounding, emin = Round(record.operand_format), record.operand_format.emin
@@ -347,7 +350,7 @@ class _Unit:
         """The sum of a tree, from nothing."""
         if len(terms) <= node.leaf:
             return self._chain(Chain(node.step), terms, None)
-        middle = len(terms) // 2
+        middle = node.middle(len(terms))
         halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
         return self.add(node.step, halves, None)
 
@@ -643,6 +646,7 @@ def _is_tiny(term: Term, fmt: ElementFormat) -> bool:
     return isinstance(fmt, FloatFormat) and term.value.is_finite and term.value.significand < hidden
 
 
+@implements("MX-6.2-PAD")
 def _checked(operand: Operand) -> Operand:
     """An operand with its format looked up and its lengths compared."""
     if not isinstance(operand, Operand):

@@ -169,7 +169,7 @@ class _Compiler:
     def _halves(self, node: Tree, terms: list[int]) -> int:
         if len(terms) <= node.leaf:
             return self._chain(Chain(node.step), terms, None)
-        middle = len(terms) // 2
+        middle = node.middle(len(terms))
         halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
         return self._add(node.step, halves, None)
 
