@@ -241,7 +241,7 @@ class Chain:
 class Tree:
     """Half of the terms, then the other half, and so on down to ``leaf`` terms, which are a chain; C is added last.
 
-    The first part is ``leaf`` times a power of two, the largest that leaves something: fewer terms are as good as zeros.
+    The first part is ``leaf`` times a power of two, the largest that leaves something, so missing terms are as zeros.
     """
 
     step: Fuse
@@ -523,8 +523,8 @@ def _accumulator(name: FloatFormat | str) -> FloatFormat:
         match = _PATTERN.fullmatch(name.strip())
         if name.strip().lower() in named:
             return named[name.strip().lower()]
-        found = _pattern(int(match[1]), int(match[2])) if match else element(name)
-    if isinstance(found, FloatFormat) and found.exponent_bits > 1:
+        found = _pattern(int(match[1]), int(match[2])) if match and int(match[2]) else element(name)
+    if isinstance(found, FloatFormat) and found.exponent_bits > 1 and found.has_nan:
         plain = _pattern(found.exponent_bits, found.mantissa_bits)
         if replace(found, name=plain.name, origin=plain.origin) == plain:
             return plain
