@@ -11,11 +11,11 @@ with the scan at every breakpoint and next to it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROUNDINGS = (
     "TIES_TO_EVEN",
@@ -645,3 +645,428 @@ def dequantize(scale: int, code: int, name: str) -> Number:
     if element.kind != "finite":
         return element
     return Number("finite", element.negative, factor.magnitude * element.magnitude)
+
+
+class Vector(NamedTuple):
+    """One vector of a dot product: codes of an element format, and of a scale format for each k of them, if any."""
+
+    codes: Sequence[int]
+    element: str
+    scales: Sequence[int] = ()
+    scale: str = ""
+    k: int = 0
+    tensor_scale: Fraction | None = None
+
+
+class Term(NamedTuple):
+    """A number, the exponent by which it is aligned (None: nothing to align), and a scale that it still waits for."""
+
+    number: Number
+    exponent: int | None
+    scale: Number | None = None
+
+
+ZERO = Number("finite", False, Fraction(0))
+TF32 = Carrier(8, 10, 127)
+Table = Mapping[str, Any]
+
+
+def dot(
+    a: Vector, b: Vector, c: Number | None, table: Table, out: str = "binary32"
+) -> tuple[Number, int]:
+    """A dot product under an accumulation in the form that TOML files hold.
+
+    Returns
+    -------
+    held : Number
+        What is there before it is rounded to `out`.
+    bits : int
+        Of `out`, a carrier.
+    """
+    unit = Accumulator(table, max(a.k, b.k) or len(a.codes))
+    node = table.get("node", {"kind": "sum"})
+    terms = unit.products(a, b)
+    carried = unit.flushed_c(ZERO if c is None else c)
+    scales = [number(one.tensor_scale) for one in (a, b) if one.tensor_scale is not None]
+    if not scales:
+        held = unit.reduce(node, terms, unit.carried_in(carried)).number
+    else:
+        held = unit.times_tensor_scales(unit.reduce(node, terms, None).number, scales, carried)
+    final = unit.rounded(f"{out} {table.get('rounding', 'ties-to-even')} stop-at-max", held)
+    return held, carrier_bits(final, out, table.get("nan_word", "quiet"))
+
+
+class Accumulator:
+    """The arithmetic that one table describes; `k` is the block size."""
+
+    def __init__(self, table: Table, k: int) -> None:
+        self.table = table
+        self.k = k
+        self.subnormals = table.get("operand_subnormals", "keep")
+        self.scale_at = table.get("scale_at", "product")
+
+    def products(self, a: Vector, b: Vector) -> list[Term]:
+        """One term for each pair of elements."""
+        left, right = self._elements(a), self._elements(b)
+        return [self._product(x, y) for x, y in zip(left, right, strict=True)]
+
+    def _elements(self, vector: Vector) -> list[tuple[Term, Term | None]]:
+        """Each element with the scale of its block."""
+        scales = [self._scale(code, vector.scale) for code in vector.scales]
+        return [
+            (self._element(code, vector.element, scale), scale)
+            for index, code in enumerate(vector.codes)
+            for scale in [scales[index // vector.k] if scales else None]
+        ]
+
+    def _element(self, code: int, name: str, scale: Term | None) -> Term:
+        found, exponent = decode_operand(code, name), declared_exponent(code, name)
+        if is_subnormal(code, name) or found.magnitude == 0:
+            found = self._flushed(found)
+        if self.scale_at == "operand" and scale is not None:
+            found = times(found, scale.number)
+        if "operand_format" in self.table:
+            return rounded_term(
+                self.rounded(self.table["operand_format"], found), self.table["operand_format"]
+            )
+        return Term(found, exponent)
+
+    def _flushed(self, value: Number) -> Number:
+        """What a subnormal, or zero, counts as; Inf and NaN stay."""
+        if value.kind != "finite" or self.subnormals == "keep":
+            return value
+        return (
+            ZERO if self.subnormals == "flush-positive" else value._replace(magnitude=Fraction(0))
+        )
+
+    def flushed_c(self, c: Number) -> Number:
+        """C, flushed if it is subnormal, or zero, in the format of what it is added to."""
+        node = self.table.get("node", {})
+        while "outer" in node:
+            node = node["outer"]
+        outs = listed(node.get("step", {}).get("out"))
+        least = power(smallest_exponent(format_name(outs[-1]) if outs else "binary32"))
+        return self._flushed(c) if c.magnitude < least else c
+
+    def carried_in(self, c: Number) -> Term:
+        return Term(c, None if c.magnitude == 0 else floor_log2(c.magnitude))
+
+    def _scale(self, code: int, name: str) -> Term:
+        found = decode(code, name)
+        if code == 0 and self.table.get("scale_zero_code"):
+            found = ZERO
+        if self.table.get("scale_unsigned"):
+            found = found._replace(negative=False)
+        return Term(found, declared_exponent(code, name))
+
+    def _product(self, a: tuple[Term, Term | None], b: tuple[Term, Term | None]) -> Term:
+        found = times(a[0].number, b[0].number)
+        exponent = (a[0].exponent or 0) + (b[0].exponent or 0)
+        rule = self.table.get("product_exponent", "sum")
+        scales = [scale for _, scale in (a, b) if scale is not None and self.scale_at != "operand"]
+        scale = None
+        for one in scales:
+            scale = one.number if scale is None else times(scale, one.number)
+        of_scales = sum(one.exponent or 0 for one in scales)
+        if self.scale_at == "product" and scale is not None:
+            found, scale, exponent = times(found, scale), None, exponent + of_scales
+        if rule == "scale":
+            exponent = of_scales
+        if "products" in self.table:
+            found = self.rounded(self.table["products"], found)
+            exponent = rounded_term(found, self.table["products"]).exponent or 0
+        elif found.magnitude and rule == "normalised":
+            exponent = floor_log2(found.magnitude)
+        if found.magnitude >= power(self.table.get("product_limit", 10**6)):
+            found = infinity(found.negative)
+        return Term(found, exponent if found.magnitude else None, scale)
+
+    def reduce(self, node: Table, terms: list[Term], carried: Term | None) -> Term:
+        """The sum of terms and of what is carried in, by the kind of the node."""
+        step, own = node.get("step", {}), self._rounded_first(node, terms)
+        match node["kind"]:
+            case "sum":
+                return self.fuse(step, own, carried)
+            case "chain":
+                for group in groups(len(own), node.get("length", 1), node.get("order", [])):
+                    carried = self.fuse(step, [own[i] for i in group], carried or Term(ZERO, None))
+                return carried or Term(ZERO, None)
+            case "tree":
+                return self._joined(step, self._halves(step, own, node.get("leaf", 1)), carried)
+            case "nested":
+                total = self._branch(step, node["tree"], own, carried)
+                return total if -1 in leaves(node["tree"]) else self._joined(step, total, carried)
+            case "parts":
+                return self.reduce(node["outer"], self._parts(node, own), carried)
+            case "lanes":
+                lanes = [own[lane :: node["count"]] for lane in range(node["count"])]
+                sums = [self.reduce(node["inner"], lane, None) for lane in lanes if lane]
+                return self.reduce(node["outer"], sums, carried)
+            case "late":
+                return self._joined(step, self.reduce(node["inner"], own, None), carried)
+            case kind:
+                raise ValueError(kind)
+
+    def _rounded_first(self, node: Table, terms: list[Term]) -> list[Term]:
+        text = node.get("terms")
+        if text is None:
+            return terms
+        return [rounded_term(self.rounded(text, term.number), text) for term in terms]
+
+    def _joined(self, step: Table, total: Term, carried: Term | None) -> Term:
+        return total if carried is None else self.fuse(step, [total], carried)
+
+    def _halves(self, step: Table, terms: list[Term], leaf: int) -> Term:
+        if len(terms) > leaf:
+            size = leaf
+            while 2 * size < len(terms):
+                size *= 2
+            parts = terms[:size], terms[size:]
+            return self.fuse(step, [self._halves(step, part, leaf) for part in parts], None)
+        total: Term | None = None
+        for term in terms:
+            total = self.fuse(step, [term], total)
+        return total or Term(ZERO, None)
+
+    def _branch(self, step: Table, tree: Any, terms: list[Term], carried: Term | None) -> Term:
+        if isinstance(tree, int):
+            return terms[tree]
+        members = [self._branch(step, one, terms, carried) for one in tree if one != -1]
+        return self.fuse(step, members, carried if -1 in tree else None)
+
+    def _parts(self, node: Table, terms: list[Term]) -> list[Term]:
+        length = node.get("length", 0) or self.k
+        runs = [terms[start : start + length] for start in range(0, len(terms), length)]
+        sums = [self.reduce(node["inner"], run, None) for run in runs]
+        return [
+            self._scaled(node, total, run[0].scale) for total, run in zip(sums, runs, strict=True)
+        ]
+
+    def _scaled(self, node: Table, total: Term, scale: Number | None) -> Term:
+        """The sum of a run times its scale, if scales enter here; numbers without scales have 1."""
+        if "scale" not in node:
+            return total
+        scale = number(1) if scale is None else scale
+        for text in listed(node["scale"]):
+            scale = self.rounded(text, scale)
+        found = times(total.number, scale)
+        if "scaled" in node:
+            return rounded_term(self.rounded(node["scaled"], found), node["scaled"])
+        return self.carried_in(found)
+
+    def times_tensor_scales(self, total: Number, scales: list[Number], c: Number) -> Number:
+        factor = scales[0] if len(scales) == 1 else times(*scales)
+        text = self.table.get("tensor_scale")
+        if text is None:
+            return self.fuse({}, [self.carried_in(times(total, factor))], self.carried_in(c)).number
+        return self.rounded(text, times(total, self.rounded(text, factor)))
+
+    def fuse(self, step: Table, terms: list[Term], carried: Term | None) -> Term:
+        """Cut the terms and what is carried in to one quantum, add exactly, round."""
+        outs = listed(step.get("out"))
+        every = [*terms, *([] if carried is None else [carried])]
+        special = special_sum([term.number for term in every])
+        if special is not None:
+            return Term(special, None)
+        if carried is not None and carried.exponent is not None and outs:
+            least = smallest_exponent(format_name(outs[-1]))
+            carried = carried._replace(exponent=max(carried.exponent, least))
+        exponents = [
+            term.exponent for term in (*terms, carried) if term and term.exponent is not None
+        ]
+        exponents += [step["floor"]] if "floor" in step else []
+        e = max(exponents, default=None)
+        total = sum(
+            (self._cut(step, term, e, step.get("fraction_bits")) for term in terms), Fraction(0)
+        )
+        if carried is not None and not self._out_of_reach(step, carried, e):
+            bits = step.get("carried_bits", step.get("fraction_bits"))
+            total += self._cut(step, carried, e, bits)
+        found = self._signed(
+            in_register(total, step), [term.number.negative for term in every], step
+        )
+        for text in outs:
+            found = self.rounded(text, found)
+        return rounded_term(found, outs[-1]) if outs else Term(found, e)
+
+    def _cut(self, step: Table, term: Term, e: int | None, bits: int | None) -> Fraction:
+        """A term as a multiple of the quantum, signed."""
+        real, negative = term.number.real, term.number.negative
+        if "quantum" in step:
+            unit = power(step["quantum"])
+        elif bits is None or e is None:
+            return real
+        else:
+            unit = power(e - bits)
+        count = whole(abs(real) / unit, negative, step.get("align", "toward-zero"))
+        return -count * unit if negative else count * unit
+
+    def _out_of_reach(self, step: Table, carried: Term, e: int | None) -> bool:
+        if "carried_reach" not in step or carried.exponent is None or e is None:
+            return False
+        return carried.exponent < e - int(step["carried_reach"])
+
+    def _signed(self, total: Fraction, negatives: list[bool], step: Table) -> Number:
+        """A sum; what sign it has if it is zero."""
+        if total or "quantum" in step or self.table.get("zero_sign", "ieee") != "ieee":
+            return number(total)
+        roundings = [self.table.get("rounding", ""), *listed(step.get("out"))]
+        mixed = "toward-negative" in roundings[-1] and any(negatives)
+        return Number("finite", mixed or (bool(negatives) and all(negatives)), Fraction(0))
+
+    def rounded(self, text: str, value: Number) -> Number:
+        """A number in the format that the first word names; rounding, `flush` and `stop-at-max` follow."""
+        if value.kind != "finite" or value.magnitude == 0:
+            return value
+        name, *words = text.split()
+        roundings = [word for word in words if word not in ("flush", "stop-at-max")]
+        rounding = roundings[0] if roundings else "ties-to-even"
+        mantissa_bits, emin = float_shape(name)[1], smallest_exponent(name)
+        leading = floor_log2(value.magnitude)
+        unit = power(max(leading, emin) - mantissa_bits)
+        found = whole(value.magnitude / unit, value.negative, rounding) * unit
+        precise = power(leading - mantissa_bits)
+        tiny = whole(value.magnitude / precise, value.negative, rounding) * precise < power(emin)
+        if found == 0 or ("flush" in words and tiny):
+            positive = self.table.get("zero_sign") == "positive"
+            return Number("finite", value.negative and not positive, Fraction(0))
+        if found < power(2 - emin):
+            return Number("finite", value.negative, found)
+        if "stop-at-max" in words and _is_towards_zero(constant(rounding), value.negative):
+            largest_one = power(2 - emin) - power(1 - emin - mantissa_bits)
+            return Number("finite", value.negative, largest_one)
+        return infinity(value.negative)
+
+
+def listed(given: Any) -> list[str]:
+    """A text, several or none, as a list."""
+    return [given] if isinstance(given, str) else list(given or [])
+
+
+def format_name(text: str) -> str:
+    """The first word of a rounding."""
+    return text.partition(" ")[0]
+
+
+def constant(text: str) -> str:
+    """The name of a rounding as ROUNDINGS has it."""
+    return text.upper().replace("-", "_")
+
+
+def float_shape(name: str) -> tuple[int, int]:
+    """Widths of exponent field and mantissa of a carrier, of TF32, or of any ExMy."""
+    known = TF32 if name.upper() == "TF32" else CARRIERS.get(name)
+    if known is not None:
+        return known.exponent_bits, known.mantissa_bits
+    exponent_bits, mantissa_bits = name.upper().removeprefix("E").split("M")
+    return int(exponent_bits), int(mantissa_bits)
+
+
+def smallest_exponent(name: str) -> int:
+    """Exponent of the smallest normal number of such a format; the largest is one less, with the other sign."""
+    return 2 - (1 << (float_shape(name)[0] - 1))
+
+
+def carrier_bits(value: Number, name: str, nan_word: str = "quiet") -> int:
+    """The bits of a number that a carrier holds."""
+    sign, top = sign_bit(name), inf_bits(name)
+    if value.kind == "nan":
+        quiet = top + (1 << (CARRIERS[name].mantissa_bits - 1))
+        return {"quiet": quiet, "all-ones": sign - 1, "negative-quiet": sign + quiet}[nan_word]
+    bits = top if value.kind == "inf" else first_bits(Key(value.magnitude, 0), name)
+    assert value.kind == "inf" or decode(bits, name).magnitude == value.magnitude
+    return bits + (sign if value.negative else 0)
+
+
+def decode_operand(code: int, name: str) -> Number:
+    """As `decode`; TF32 too."""
+    return _decode_carrier(code, TF32) if name == "TF32" else decode(code, name)
+
+
+def declared_exponent(code: int, name: str) -> int:
+    """The exponent in a code's field; subnormals have that of the smallest normal number, integers their largest."""
+    if name in INTEGERS:
+        return INTEGERS[name].emax
+    if name == "E8M0":
+        return code - 127
+    form = FLOATS.get(name) or (TF32 if name == "TF32" else CARRIERS[name])
+    return max(split(code, form.exponent_bits, form.mantissa_bits)[1], 1) - form.bias
+
+
+def is_subnormal(code: int, name: str) -> bool:
+    """Whether a code is of a float below the smallest normal one, and not zero."""
+    if name in INTEGERS or name == "E8M0":
+        return False
+    found = decode_operand(code, name)
+    return found.kind == "finite" and 0 < found.magnitude < power(declared_exponent(0, name))
+
+
+def times(x: Number, y: Number) -> Number:
+    """The exact product; Inf * 0 is NaN."""
+    negative = x.negative != y.negative
+    if "nan" in (x.kind, y.kind):
+        return nan()
+    if x.kind == y.kind == "finite":
+        return Number("finite", negative, x.magnitude * y.magnitude)
+    has_zero = any(one.kind == "finite" and one.magnitude == 0 for one in (x, y))
+    return nan() if has_zero else infinity(negative)
+
+
+def special_sum(numbers: Sequence[Number]) -> Number | None:
+    """NaN or Inf if a sum is one: a NaN among them, Inf - Inf, or an Inf."""
+    signs = {one.negative for one in numbers if one.kind == "inf"}
+    if len(signs) == 2 or any(one.kind == "nan" for one in numbers):
+        return nan()
+    return infinity(signs.pop()) if signs else None
+
+
+def whole(count: Fraction, negative: bool, rounding: str) -> int:
+    """A magnitude that is counted in units, rounded to a whole number of them."""
+    low, rest = divmod(count.numerator, count.denominator)
+    part = Fraction(rest, count.denominator)
+    if part == 0:
+        return low
+    match constant(rounding):
+        case "TIES_TO_EVEN":
+            return low + (part > Fraction(1, 2) or (part == Fraction(1, 2) and low % 2 == 1))
+        case "TIES_TO_AWAY":
+            return low + (part >= Fraction(1, 2))
+        case "TO_ODD":
+            return low + (low % 2 == 0)
+        case name:
+            return low + (not _is_towards_zero(name, negative))
+
+
+def rounded_term(value: Number, name: str) -> Term:
+    """A number of a format as a term: aligned by its leading bit, a subnormal as the smallest normal number is."""
+    if value.magnitude == 0:
+        return Term(value, None)
+    return Term(value, max(floor_log2(value.magnitude), smallest_exponent(format_name(name))))
+
+
+def in_register(total: Fraction, step: Table) -> Fraction:
+    """A sum in two's complement of `width` bits, the last one 2^quantum; it wraps or stops at the end."""
+    if "width" not in step:
+        return total
+    unit, half = power(step["quantum"]), 2 ** (step["width"] - 1)
+    count = total / unit
+    if step.get("saturate"):
+        return min(max(count, Fraction(-half)), Fraction(half - 1)) * unit
+    wrapped: Fraction = (count + half) % (2 * half) - half
+    return wrapped * unit
+
+
+def groups(count: int, length: int, order: Sequence[int]) -> list[list[int]]:
+    """Indices of the terms of each group: `order` over and over, cut into groups, without those beyond the last."""
+    window = list(order) or list(range(length))
+    found = []
+    for base in range(0, count, len(window)):
+        for start in range(0, len(window), length):
+            members = [base + index for index in window[start : start + length]]
+            found.append([index for index in members if index < count])
+    return found
+
+
+def leaves(tree: Any) -> list[int]:
+    """The indices in nested sequences."""
+    return [tree] if isinstance(tree, int) else [leaf for branch in tree for leaf in leaves(branch)]
