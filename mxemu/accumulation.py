@@ -311,7 +311,9 @@ class Parts:
         The scales of a run enter here and not at its products: sa * sb, rounded so, times the inner result. Empty
         leaves sa * sb exact; None leaves the scales where they are.
     scaled : Round or str, optional
-        That product is rounded too; None hands it on exactly, as a fused multiply-add does.
+        The product with both is rounded; None hands it on exactly, as a fused multiply-add does.
+    apart : Round or str, optional
+        The scale of a multiplies the inner result alone, rounded so, and then that of b does; ``scale`` is empty.
     """
 
     length: int
@@ -319,16 +321,21 @@ class Parts:
     outer: Node
     scale: tuple[Round, ...] | None = None
     scaled: Round | None = None
+    apart: Round | None = None
 
     def __post_init__(self) -> None:
         _children(self)
         scale = None if self.scale is None else _rounds(self.scale)
-        _set(self, scale=scale, scaled=_round(self.scaled))
+        _set(self, scale=scale, apart=_round(self.apart), scaled=_round(self.scaled))
         _whole(self, "length")
         if self.length < 0:
             raise BadFormat(f"length = {self.length}; expected a number of terms, or 0 for a block")
-        if self.scaled is not None and self.scale is None:
-            raise BadFormat("scaled rounds the product with a scale; expected scale")
+        if self.scale is None and (self.apart is not None or self.scaled is not None):
+            raise BadFormat("apart and scaled round products with scales; expected scale")
+        if self.apart is not None and self.scale:
+            raise BadFormat(
+                "apart: the scales are not multiplied with each other; expected an empty scale"
+            )
 
 
 @dataclass(frozen=True)

@@ -70,13 +70,13 @@ class Term(NamedTuple):
     exponent : int or None
         A unit aligns by the exponents of the operands, not by the leading bit of their product, so a subnormal, or
         the product of two significands near 2, is not where its value would put it. None: nothing to align with.
-    scale : Value, optional
-        Of its blocks, while it still has to be applied.
+    scale : pair of Value, optional
+        Those of its blocks, while they still have to be applied.
     """
 
     value: Value
     exponent: int | None
-    scale: Value | None = None
+    scale: tuple[Value, Value] | None = None
 
 
 class Cut(NamedTuple):
@@ -281,13 +281,14 @@ class _Unit:
         value = self._multiply(x.value, y.value)
         exponent = (x.exponent or 0) + (y.exponent or 0)
         scale = None
-        if record.scale_at is not ScaleAt.OPERAND and (x_scale is not _ONE or y_scale is not _ONE):
-            scale = _times(x_scale.value, y_scale.value)
-        if scale is not None and record.scale_at is ScaleAt.PRODUCT:
+        if record.scale_at is ScaleAt.PART:
+            scale = x_scale.value, y_scale.value
+        has_scales = x_scale is not _ONE or y_scale is not _ONE
+        if has_scales and record.scale_at is ScaleAt.PRODUCT:
             scales = (x_scale.exponent or 0) + (y_scale.exponent or 0)
             summed = record.product_exponent is ProductExponent.SUM
-            value, exponent = _times(value, scale), scales + (exponent if summed else 0)
-            scale = None
+            value = _times(value, _times(x_scale.value, y_scale.value))
+            exponent = scales + (exponent if summed else 0)
         elif record.product_exponent is ProductExponent.SCALE:
             exponent = 0
         return self._finished_product(value, exponent, scale)
@@ -301,7 +302,9 @@ class _Unit:
             self.flags |= Status.INVALID.value
         return value
 
-    def _finished_product(self, value: Value, exponent: int, scale: Value | None) -> Term:
+    def _finished_product(
+        self, value: Value, exponent: int, scale: tuple[Value, Value] | None
+    ) -> Term:
         """A product after the rounding and the limit that the accumulation asks for."""
         record = self.record
         if record.products is not None:
@@ -380,16 +383,21 @@ class _Unit:
         return [self._scaled(node, total, run) for total, run in zip(sums, runs, strict=True)]
 
     def _scaled(self, node: Parts, total: Term, run: list[Term]) -> Term:
-        """The result of one run times the scale that its terms share."""
+        """The result of one run times the scales that its terms share."""
         scale = run[0].scale
         if any(term.scale != scale for term in run):
             raise BadShape(
                 f"a run of {len(run)} terms with two scales; {self.record.name} applies one to a run"
             )
-        scale = _ONE.value if scale is None else scale
-        for rounding in node.scale or ():
-            scale = self.round_value(scale, rounding, "scale")
-        value = self._multiply(total.value, scale)
+        first, second = (_ONE.value, _ONE.value) if scale is None else scale
+        if node.apart is not None:
+            value = self.round_value(self._multiply(total.value, first), node.apart, "scaled part")
+            value = self._multiply(value, second)
+        else:
+            factor = _times(first, second)
+            for rounding in node.scale or ():
+                factor = self.round_value(factor, rounding, "scale")
+            value = self._multiply(total.value, factor)
         if node.scaled is not None:
             return _term(
                 self.round_value(value, node.scaled, "scaled part"), node.scaled.format.emin
@@ -600,12 +608,12 @@ def _times(a: Value, b: Value) -> Value:
     return INF._replace(sign=sign)
 
 
-def _term(value: Value, emin: int | None = None, scale: Value | None = None) -> Term:
+def _term(value: Value, emin: int | None = None) -> Term:
     """A value as a term: it is aligned by its leading bit, or by emin if it is subnormal."""
     if not value.significand:
-        return Term(value, None, scale)
+        return Term(value, None)
     leading = value.leading
-    return Term(value, leading if emin is None else max(leading, emin), scale)
+    return Term(value, leading if emin is None else max(leading, emin))
 
 
 # Flags are gathered as plain integers, which are quicker than members of Status.

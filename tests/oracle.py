@@ -663,7 +663,7 @@ class Term(NamedTuple):
 
     number: Number
     exponent: int | None
-    scale: Number | None = None
+    scale: tuple[Number, Number] | None = None
 
 
 ZERO = Number("finite", False, Fraction(0))
@@ -764,12 +764,11 @@ class Accumulator:
         exponent = (a[0].exponent or 0) + (b[0].exponent or 0)
         rule = self.table.get("product_exponent", "sum")
         scales = [scale for _, scale in (a, b) if scale is not None and self.scale_at != "operand"]
-        scale = None
-        for one in scales:
-            scale = one.number if scale is None else times(scale, one.number)
         of_scales = sum(one.exponent or 0 for one in scales)
-        if self.scale_at == "product" and scale is not None:
-            found, scale, exponent = times(found, scale), None, exponent + of_scales
+        if self.scale_at == "product":
+            exponent += of_scales
+            for one in scales:
+                found = times(found, one.number)
         if rule == "scale":
             exponent = of_scales
         if "products" in self.table:
@@ -779,7 +778,8 @@ class Accumulator:
             exponent = floor_log2(found.magnitude)
         if found.magnitude >= power(self.table.get("product_limit", 10**6)):
             found = infinity(found.negative)
-        return Term(found, exponent if found.magnitude else None, scale)
+        own = [number(1) if scale is None else scale.number for _, scale in (a, b)]
+        return Term(found, exponent if found.magnitude else None, (own[0], own[1]))
 
     def reduce(self, node: Table, terms: list[Term], carried: Term | None) -> Term:
         """The sum of terms and of what is carried in, by the kind of the node."""
@@ -842,14 +842,18 @@ class Accumulator:
             self._scaled(node, total, run[0].scale) for total, run in zip(sums, runs, strict=True)
         ]
 
-    def _scaled(self, node: Table, total: Term, scale: Number | None) -> Term:
-        """The sum of a run times its scale, if scales enter here; numbers without scales have 1."""
+    def _scaled(self, node: Table, total: Term, scales: tuple[Number, Number] | None) -> Term:
+        """The sum of a run times its scales, if they enter here; numbers without scales have 1."""
         if "scale" not in node:
             return total
-        scale = number(1) if scale is None else scale
-        for text in listed(node["scale"]):
-            scale = self.rounded(text, scale)
-        found = times(total.number, scale)
+        first, second = scales or (number(1), number(1))
+        if "apart" in node:
+            found = times(self.rounded(node["apart"], times(total.number, first)), second)
+        else:
+            factor = times(first, second)
+            for text in listed(node["scale"]):
+                factor = self.rounded(text, factor)
+            found = times(total.number, factor)
         if "scaled" in node:
             return rounded_term(self.rounded(node["scaled"], found), node["scaled"])
         return self.carried_in(found)

@@ -538,8 +538,12 @@ def convert(
 
 @small
 def _block_scales(a: Array, left: int, b: Array, right: int, scales: Array) -> None:
-    """The exact products of the scales of two rows, with the sums of their exponents."""
-    for block in range(a.shape[1]):
+    """The exact products of the scales of two rows, with the sums of their exponents; then those of a, those of b."""
+    count = a.shape[1]
+    for block in range(count):
+        for field in range(5):
+            scales[count + block, field] = a[left, block, field]
+            scales[2 * count + block, field] = b[right, block, field]
         sign, mag, exp, kind = multiplied(
             a[left, block, 0], a[left, block, 1], a[left, block, 2], a[left, block, 4],
             b[right, block, 0], b[right, block, 1], b[right, block, 2], b[right, block, 4],
@@ -580,7 +584,7 @@ def dots(
     length, n_blocks = a.shape[1], a_scales.shape[1]
     registers, kept, digits, scales = scratch
     for row in range(len(tensor)):
-        _set(scales, n_blocks + row, tensor[row, 0], tensor[row, 1], tensor[row, 2], 0, FINITE)
+        _set(scales, 3 * n_blocks + row, tensor[row, 0], tensor[row, 1], tensor[row, 2], 0, FINITE)
     positive = form[5] == 1
     for i in range(len(pairs)):
         left, right = pairs[i, 0], pairs[i, 1]

@@ -94,7 +94,7 @@ def schedule(
     compiler = _Compiler(record, count, k)
     terms, rows = (
         list(range(count)),
-        list(range(scale_rows(count, k), scale_rows(count, k) + tensor)),
+        [3 * scale_rows(count, k) + row for row in range(tensor)],
     )
     if rows and record.node == Sum() and record.tensor_scale is None:
         if len(rows) > 1:
@@ -109,7 +109,7 @@ def schedule(
 
 
 def scale_rows(count: int, k: int) -> int:
-    """Rows of scales for ``count`` terms in blocks of k."""
+    """Blocks of ``count`` terms; the table has a row for the scales of both operands, then for those of a, and of b."""
     return max(count // k, 1)
 
 
@@ -117,7 +117,7 @@ class _Compiler:
     """Follows `mxemu.products` through the tree, but notes registers instead of numbers."""
 
     def __init__(self, record: Accumulation, count: int, k: int) -> None:
-        self.record, self.k = record, k
+        self.record, self.count, self.k = record, count, k
         self.code: list[list[int]] = []
         self.inputs: list[int] = []
         self.steps: list[list[int]] = []
@@ -199,6 +199,13 @@ class _Compiler:
             raise CannotSchedule
         after = () if node.scaled is None else (node.scaled,)
         places = [start // self.k for start in starts]
+        if node.apart is not None:
+            n = scale_rows(self.count, self.k)
+            sums = [
+                self.scaled(total, n + place, (), (node.apart,))
+                for total, place in zip(sums, places, strict=True)
+            ]
+            places = [2 * n + place for place in places]
         return [self.scaled(*pair, node.scale, after) for pair in zip(sums, places, strict=True)]
 
     def scaled(

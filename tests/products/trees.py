@@ -157,4 +157,6 @@ def _scaling(rng: Random) -> Table:
     """A node whose blocks meet their scales after they were summed."""
     found = {"kind": "parts", "inner": any_count(rng, 1), "outer": any_count(rng, 1), "length": 0}
     found["scale"] = [rounding(rng) for _ in range(rng.randint(0, 2))]
+    if not found["scale"] and rng.random() < 0.5:
+        found["apart"] = rounding(rng)
     return found | ({"scaled": rounding(rng)} if rng.random() < 0.5 else {})

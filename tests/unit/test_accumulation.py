@@ -189,7 +189,7 @@ STEP = Fuse("binary32")
         (lambda: Parts(2, Sum(), None), "outer = None of a Parts; expected a node"),
         (
             lambda: Parts(2, Sum(), Sum(), scaled="binary32"),
-            "scaled rounds the product with a scale; expected scale",
+            "apart and scaled round products with scales; expected scale",
         ),
         (lambda: Lanes(0, Sum(), Sum()), "count = 0; expected at least 1"),
         (lambda: Lanes(2, Sum(), Fuse()), "outer = Fuse.* of a Lanes; expected a node"),
