@@ -27,8 +27,14 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from mxemu.accumulation import Accumulation
+from mxemu.accumulations import ACCUMULATIONS
+from mxemu.accumulations import find as find_accumulation
+from mxemu.accumulations import from_mapping as accumulation_from_mapping
+from mxemu.accumulations import to_mapping as accumulation_to_mapping
 from mxemu.errors import MxemuError, UnknownName, unknown
-from mxemu.formats import CARRIERS, ELEMENTS, block_format, carrier, element
+from mxemu.formats import CARRIERS, ELEMENTS, BlockFormat, block_format, carrier, element
+from mxemu.formats import find as find_format
 from mxemu.profile import (
     OCP,
     PRESETS,
@@ -47,8 +53,9 @@ REJECTED = -1
 """The code that stands for *the subject refused this input*; never a code of a format."""
 
 ELEMENT_OPERATIONS = ("encode", "decode")
-BLOCK_OPERATIONS = ("quantize", "dequantize", "fake_quantize", "dot", "pack", "unpack")
-OPERATIONS = ELEMENT_OPERATIONS + BLOCK_OPERATIONS
+BLOCK_OPERATIONS = ("quantize", "dequantize", "fake_quantize", "pack", "unpack")
+PRODUCT_OPERATIONS = ("dot", "dot-general", "matmul")
+OPERATIONS = ELEMENT_OPERATIONS + BLOCK_OPERATIONS + PRODUCT_OPERATIONS
 
 CARRIER_DTYPES: Mapping[str, str] = MappingProxyType(
     {"binary64": "float64", "binary32": "float32", "binary16": "float16", "bfloat16": "uint16"}
@@ -69,7 +76,8 @@ class Adapter(Protocol):
         quantize(values[n, k], block_format, profile) -> (scales[n], codes[n, k])
         dequantize(scales[n], codes[n, k], block_format) -> values[n, k]
         fake_quantize(values[n, k], block_format, profile) -> values[n, k]
-        dot(sa, a, sb, b, c, block_formats, accumulation) -> bits
+        dot(sa[n, K / k], a[n, K], sb, b, c[n], block_formats, accumulation) -> bits[n]
+        matmul(sa[m, K / k], a[m, K], sb[n, K / k], b[n, K], c[m, n], block_formats, accumulation) -> bits[m, n]
         pack(codes, scales, layout) -> bytes
         unpack(bytes, layout, n) -> (scales, codes)
 
@@ -84,6 +92,18 @@ class Adapter(Protocol):
         and as all its codes. Any other number outside the format's codes is a wrong result.
     element, block_format : str
         Names as ``mxemu list formats`` spells them, E4M3 or MXFP4_E2M1.
+    a, b, sa, sb : ndarray
+        Codes of elements and scales, block after block along the last axis; ``sa`` and ``sb`` are None where the format
+        has no scale. The operation ``dot`` is one block of each operand (MX 6.1), ``dot-general`` several (MX 6.2);
+        both call the function ``dot``. ``matmul`` multiplies every row of a with every row of b.
+    c : ndarray or None
+        Added to the products: bit patterns in the format of the results, or None.
+    bits : ndarray
+        Bit patterns of the results in the format ``out`` of the capabilities, as unsigned integers.
+    block_formats : tuple of two str
+        Of a and of b.
+    accumulation : str or Accumulation
+        What the results are compared with: the declared accumulation, by its name if it is a preset.
     profile : Profile
         What is asked for: the declared profile, with ``rounding`` or ``overflow`` replaced when the capabilities offer
         that. A subject that has only one behaviour leaves the parameter out or ignores it.
@@ -116,17 +136,28 @@ class Operation:
     Parameters
     ----------
     formats : tuple of str
-        Block formats for `BLOCK_OPERATIONS`, element and scale formats for the others.
+        Block formats for `BLOCK_OPERATIONS`, pairs of them as `pair_label` spells them for `PRODUCT_OPERATIONS`,
+        element and scale formats for the others.
     carriers : tuple of str
-        Formats of the values that go in, or for decode and dequantize that come out.
+        Formats of the values that go in, or for decode, dequantize and products that come out.
     roundings, overflows : tuple
         What the subject can be asked for besides the profile that it declares.
+    c : bool
+        Whether a product takes something to add to.
     """
 
     formats: tuple[str, ...]
     carriers: tuple[str, ...] = ()
     roundings: tuple[Rounding, ...] = ()
     overflows: tuple[Overflow, ...] = ()
+    c: bool = False
+
+    def record(self, operation: str) -> dict[str, Any]:
+        """The entry as an adapter writes it."""
+        if operation in PRODUCT_OPERATIONS:
+            pairs = [list(pair_of(label)) for label in self.formats]
+            return {"formats": pairs, "out": self.carriers[0], "c": self.c}
+        return _plain({key: found for key, found in asdict(self).items() if key != "c"})
 
 
 @dataclass(frozen=True)
@@ -139,6 +170,8 @@ class Capabilities:
     operations : mapping of str to Operation
     profile : Profile, optional
         What the subject declares; None if it declares nothing.
+    accumulation : Accumulation, optional
+        What its dot products are declared to compute.
     k : tuple of int
         Block sizes it can be asked for besides each block format's own.
     variants : tuple of str
@@ -153,6 +186,7 @@ class Capabilities:
     k: tuple[int, ...] = ()
     variants: tuple[str, ...] = ()
     variant: str | None = None
+    accumulation: Accumulation | None = None
 
     def offers(self, operation: str, format_name: str, carrier_name: str | None = None) -> bool:
         """Whether the subject has this operation for this format, and for this carrier if one is named."""
@@ -163,11 +197,11 @@ class Capabilities:
 
     def record(self) -> dict[str, Any]:
         """The same in lists, names and numbers, as an adapter writes it: for a report or a handshake in JSON."""
+        declared = self.accumulation
         return {
-            "operations": {
-                name: _plain(asdict(offered)) for name, offered in self.operations.items()
-            },
+            "operations": {name: offered.record(name) for name, offered in self.operations.items()},
             "profile": None if self.profile is None else _profile_record(self.profile),
+            "accumulation": None if declared is None else accumulation_record(declared),
             "k": list(self.k),
             "variants": list(self.variants),
         }
@@ -180,6 +214,60 @@ def _profile_record(declared: Profile) -> str | dict[str, Any]:
         return declared.name
     changes = {key: _plain_choice(choice) for key, choice in declared.changes().items()}
     return {"preset": OCP.name} | changes
+
+
+def accumulation_record(record: Accumulation) -> str | dict[str, Any]:
+    """A preset's name, or the fields of any other accumulation as text and numbers."""
+    return record.name if is_preset(record) else accumulation_to_mapping(record)
+
+
+def is_preset(record: Accumulation) -> bool:
+    """Whether an accumulation is the preset of its name."""
+    return ACCUMULATIONS.get(record.name) == record
+
+
+def function_of(operation: str) -> str:
+    """The name of the adapter's function that carries an operation out."""
+    return "dot" if operation == "dot-general" else operation
+
+
+def pair_label(a: str, b: str) -> str:
+    """How a pair of operands is written: ``MXFP8_E4M3,MXFP4_E2M1``, or one name if both are the same."""
+    return a if a == b else f"{a},{b}"
+
+
+def pair_of(label: str) -> tuple[str, str]:
+    """The two formats of a `pair_label`.
+
+    Examples
+    --------
+    >>> pair_of("MXINT8"), pair_of("MXFP8_E4M3,MXFP4_E2M1")
+    (('MXINT8', 'MXINT8'), ('MXFP8_E4M3', 'MXFP4_E2M1'))
+    """
+    a, _, b = label.partition(",")
+    return a, b or a
+
+
+def find_pair(given: object) -> str:
+    """The label of a pair from a name, two names behind one another with a comma, or a list of two.
+
+    Raises
+    ------
+    UnknownName
+    MxemuError
+        When the block sizes differ (MX-6.1-DOT).
+    """
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, (list, tuple)) or not all(isinstance(one, str) for one in names):
+        raise MxemuError(f"{given!r}; expected the name of a format, or two names")
+    if len(names) not in (1, 2):
+        raise MxemuError(f"{len(names)} formats {list(names)}; expected one, or those of a and b")
+    pair = [find_format(name.strip()) for name in (*names, *names)[:2]]
+    sizes = {one.k for one in pair if isinstance(one, BlockFormat)}
+    if len(sizes) > 1:
+        a, b = (getattr(one, "k", None) for one in pair)
+        raise MxemuError(f"{pair[0]} and {pair[1]} have k = {a} and {b}; expected one (MX-6.1-DOT)")
+    return pair_label(pair[0].name, pair[1].name)
 
 
 def _plain_choice(choice: object) -> object:
@@ -233,9 +321,10 @@ def capabilities_of(adapter: object, variant: str | None = None) -> Capabilities
         raise _missing(adapter, "capabilities", label)
     found = parse(texts["name"], texts["version"], adapter.capabilities, variant)
     for operation in found.operations:
-        if not callable(getattr(adapter, operation, None)):
+        function = function_of(operation)
+        if not callable(getattr(adapter, function, None)):
             raise MxemuError(
-                f"{label}: capabilities list {operation!r}, but there is no function {operation}"
+                f"{label}: capabilities list {operation!r}, but there is no function {function}"
             )
     return found
 
@@ -244,7 +333,8 @@ def parse(name: str, version: str, record: object, variant: str | None = None) -
     """Check a capability record; `capabilities_of` for one that came without its adapter, as from JSON."""
     if isinstance(record, Capabilities):
         return record
-    table = _table(record, f"{name}: capabilities", ("operations", "profile", "k", "variants"))
+    keys = ("operations", "profile", "accumulation", "k", "variants")
+    table = _table(record, f"{name}: capabilities", keys)
     variants = _variants(table.get("variants"), f"{name}: capabilities.variants")
     if variant is not None:
         if not variants:
@@ -266,6 +356,9 @@ def parse(name: str, version: str, record: object, variant: str | None = None) -
         k=_sizes(table.get("k", ()), f"{name}: capabilities.k"),
         variants=tuple(variants),
         variant=variant,
+        accumulation=_declared_accumulation(
+            table.get("accumulation"), f"{name}: capabilities.accumulation"
+        ),
     )
 
 
@@ -331,6 +424,8 @@ def _operation(operation: str, offer: object, where: str) -> Operation:
     if operation not in OPERATIONS:
         raise unknown(f"operation in {where}", operation, OPERATIONS)
     where = f"{where}.{operation}"
+    if operation in PRODUCT_OPERATIONS:
+        return _product_operation(offer, where)
     table = _table(offer, where, ("formats", "carriers", "roundings", "overflows"))
     moves_values = operation not in ("pack", "unpack")
     for key in ("formats", "carriers") if moves_values else ("formats",):
@@ -345,6 +440,27 @@ def _operation(operation: str, offer: object, where: str) -> Operation:
         roundings=_members(table.get("roundings"), f"{where}.roundings", Rounding),
         overflows=_members(table.get("overflows"), f"{where}.overflows", Overflow),
     )
+
+
+def _product_operation(offer: object, where: str) -> Operation:
+    """The entry of dot, dot-general or matmul."""
+    table = _table(offer, where, ("formats", "out", "c"))
+    pairs = table.get("formats", ())
+    if not isinstance(pairs, (list, tuple)) or not pairs:
+        raise MxemuError(
+            f"{where}.formats is {pairs!r}; expected a list of names or pairs of names"
+        )
+    takes_c = table.get("c", False)
+    if not isinstance(takes_c, bool):
+        raise MxemuError(f"{where}.c is {takes_c!r}; expected true or false")
+    out = _looked_up(
+        (table.get("out", "binary32"),), f"{where}.out", lambda name: carrier(name).name
+    )
+    try:
+        formats = tuple(dict.fromkeys(find_pair(pair) for pair in pairs))
+    except MxemuError as error:
+        raise type(error)(f"{where}.formats: {error}", error.hint) from None
+    return Operation(formats, out, c=takes_c)
 
 
 def _element(name: str) -> Any:
@@ -396,6 +512,20 @@ def _declared(found: object, where: str) -> Profile | None:
     raise MxemuError(f"{where} is {found!r}; expected a preset's name, a table of fields, or None")
 
 
+def _declared_accumulation(found: object, where: str) -> Accumulation | None:
+    """The declared accumulation from a preset's name, a table, a record, or None."""
+    if found is None or isinstance(found, Accumulation):
+        return found
+    try:
+        if isinstance(found, str):
+            return find_accumulation(found)
+        if isinstance(found, Mapping):
+            return accumulation_from_mapping(found)
+    except MxemuError as error:
+        raise type(error)(f"{where}: {error}", error.hint) from None
+    raise MxemuError(f"{where} is {found!r}; expected a preset's name, a table of fields, or None")
+
+
 def _sizes(found: object, where: str) -> tuple[int, ...]:
     if not isinstance(found, (list, tuple)) or not all(
         type(size) is int and size > 0 for size in found
@@ -410,7 +540,7 @@ def _variants(found: object, where: str) -> Mapping[str, Mapping[str, Any]]:
         return {}
     if not isinstance(found, Mapping):
         return {name: {} for name in _names(found, where)}
-    own = ("operations", "profile", "k")
+    own = ("operations", "profile", "accumulation", "k")
     return {
         name: _table(changes, f"{where}.{name}", own)
         for name, changes in _table(found, where).items()

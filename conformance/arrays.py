@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+import mxemu
+from mxemu.accumulation import Accumulation
 from mxemu.block import value_bits
-from mxemu.formats import ElementFormat, FloatFormat
+from mxemu.formats import BlockFormat, ElementFormat, FloatFormat
 from mxemu.profile import Profile
 from mxemu.runs import runs
 from mxemu.scalar import decode
@@ -113,3 +115,67 @@ def decode_table(fmt: ElementFormat, carrier: FloatFormat) -> Array:
 def fits(codes: Array, fmt: ElementFormat) -> Array:
     """Which entries are codes of a format at all."""
     return (codes >= 0) & (codes < 1 << fmt.width)
+
+
+class Dots(NamedTuple):
+    """Operands of n dot products.
+
+    Attributes
+    ----------
+    sa, sb : ndarray of unsigned integers, shape (n, K / k), or None
+        Scale codes; None where the format has no scale.
+    a, b : ndarray of unsigned integers, shape (n, K)
+        Element codes.
+    c : ndarray of unsigned integers, shape (n,)
+        What is added to the products: bits of ``out``.
+    formats : tuple of two formats
+        Of a and of b.
+    out : FloatFormat
+        Of the results.
+    """
+
+    sa: Array | None
+    a: Array
+    sb: Array | None
+    b: Array
+    c: Array
+    formats: tuple[BlockFormat | ElementFormat, BlockFormat | ElementFormat]
+    out: FloatFormat
+
+    @property
+    def k(self) -> int:
+        """The block size; all of K where neither operand has blocks."""
+        sizes = [one.k for one in self.formats if isinstance(one, BlockFormat)]
+        return sizes[0] if sizes else int(self.a.shape[1])
+
+
+def dot_bits(dots: Dots, accumulation: Accumulation | str) -> Array:
+    """The bits of n dot products under an accumulation.
+
+    Raises
+    ------
+    BadShape
+        When the accumulation is for other lengths.
+    """
+    pairs = ((dots.sa, dots.a, dots.formats[0]), (dots.sb, dots.b, dots.formats[1]))
+    operands = [_operand(*pair) for pair in pairs]
+    found: Array = mxemu.dot(
+        *operands, c=dots.c, accumulation=accumulation, out=dots.out, bits=True
+    )
+    return found
+
+
+def _operand(scales: Array | None, codes: Array, fmt: BlockFormat | ElementFormat) -> Any:
+    """Rows of codes as `mxemu.dot` takes them."""
+    if not isinstance(fmt, BlockFormat):
+        return codes.astype(code_dtype(fmt.width)), fmt
+    assert scales is not None
+    blocks = codes.reshape(len(codes), -1, fmt.k).astype(code_dtype(fmt.element.width))
+    return mxemu.Blocks(blocks, scales.astype(code_dtype(fmt.scale.width)), fmt)
+
+
+def code_dtype(width: int) -> type[np.unsignedinteger[Any]]:
+    """The smallest unsigned dtype for codes of a width in bits."""
+    sizes: tuple[tuple[int, type[np.unsignedinteger[Any]]], ...]
+    sizes = ((8, np.uint8), (16, np.uint16), (32, np.uint32), (64, np.uint64))
+    return next(dtype for bits, dtype in sizes if width <= bits)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
-from conformance.adapter import REJECTED
+from conformance.adapter import PRODUCT_OPERATIONS, REJECTED, pair_label
 from conformance.arrays import is_nan_bits
 from conformance.judges import (
     DecodeJudge,
@@ -16,8 +17,12 @@ from conformance.judges import (
     EncodeJudge,
     FakeQuantizeJudge,
     Judge,
+    ProductJudge,
     QuantizeJudge,
+    product_judge,
 )
+from conformance.notes import NOTES
+from mxemu.accumulation import EXACT
 from mxemu.formats import BINARY32, CONCRETE, E8M0, MX_ELEMENTS
 from mxemu.profile import OCP, Overflow, Profile
 from mxemu.scalar import decode
@@ -29,12 +34,16 @@ _OVERFLOW = OCP.replace(overflow=Overflow.OVERFLOW)
 def clause_counts() -> dict[str, int]:
     """Clause id to the number of groups (operation, format, profile) with a case that the clause decides.
 
-    A case counts if a refusal, or a result that is one bit off, would be reported under the clause.
+    A case counts if a refusal, or a result that is one bit off, would be reported under the clause; for the clauses of
+    dot products, also if the note of the case names it.
     """
     counts: Counter[str] = Counter()
     for judge, profile in _groups():
         observed = all_wrong(judge)
-        counts.update({judge.describe(index, observed, profile).clause for index in _sample(judge)})
+        found = set(judge.clauses(np.array(_sample(judge)), observed, profile))
+        if isinstance(judge, ProductJudge):
+            found |= _noted(judge)
+        counts.update(found)
     return {clause: counts[clause] for clause in sorted(counts) if clause.startswith("MX-")}
 
 
@@ -47,6 +56,24 @@ def _groups() -> Iterator[tuple[Judge, Profile]]:
     for block in CONCRETE:
         yield QuantizeJudge(block, BINARY32, "smoke"), OCP
         yield DequantizeJudge(block, BINARY32, "smoke"), OCP
+    names = [block.name for block in CONCRETE]
+    labels = [*names, *(pair_label(*pair) for pair in pairwise(names))]
+    for operation in PRODUCT_OPERATIONS:
+        for label in labels:
+            yield product_judge(operation, label, BINARY32, "smoke", True, EXACT), OCP
+
+
+def _noted(judge: ProductJudge) -> set[str]:
+    """Clauses about dot products that the notes of the cases name, and the one about the format of the results."""
+    named = {
+        clause
+        for theme in np.unique(judge.cases.theme)
+        for clause in NOTES[judge.cases.notes[theme]].clauses
+        if clause.startswith(("MX-6.1-", "MX-6.2-"))
+    }
+    if judge.operation == "dot":
+        return {clause for clause in named if clause.startswith("MX-6.1-")}
+    return (named | {"MX-6.2-F32"}) - {"MX-6.1-DOT"}
 
 
 def _sample(judge: Judge) -> list[int]:
@@ -67,6 +94,14 @@ def _one_lane_wrong(judge: DequantizeJudge) -> np.ndarray:
     return wrong
 
 
+def _far_and_near(judge: ProductJudge) -> np.ndarray:
+    """Results that are one bit off, every other one of them of the other sign as well, and numbers for NaN."""
+    expected = judge.expected(judge.accumulation)
+    wrong = expected ^ expected.dtype.type(1)
+    wrong[1::2] ^= expected.dtype.type(judge.carrier.sign_mask)
+    return np.where(is_nan_bits(expected, judge.carrier), expected.dtype.type(1), wrong)
+
+
 def all_wrong(judge: Judge) -> np.ndarray:
     """Outcomes that differ from every expectation: what stands for a result where there is none."""
     total = len(judge.cases)
@@ -81,4 +116,6 @@ def all_wrong(judge: Judge) -> np.ndarray:
         return np.where(is_nan_bits(judge.expected, judge.carrier), 0, judge.expected ^ 1)
     if isinstance(judge, DequantizeJudge):
         return _one_lane_wrong(judge)
+    if isinstance(judge, ProductJudge):
+        return _far_and_near(judge)
     return np.full(total, REJECTED, dtype=np.int64)

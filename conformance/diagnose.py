@@ -8,9 +8,14 @@ from itertools import combinations, product
 
 import numpy as np
 
-from conformance.adapter import REJECTED
+from conformance.adapter import REJECTED, pair_of
 from conformance.arrays import Array
-from conformance.judges import Judge, ScaleCastJudge
+from conformance.cases.products import element_of
+from conformance.judges import Judge, ProductJudge, ScaleCastJudge
+from mxemu.accumulation import Accumulation
+from mxemu.accumulations import ACCUMULATIONS
+from mxemu.errors import MxemuError
+from mxemu.formats import find as find_format
 from mxemu.profile import Profile, Rounding, alternatives, plain
 
 CLOSE = 0.95
@@ -29,7 +34,7 @@ class Hypothesis:
     name : str
         Pasteable: ``overflow=overflow``, or the name of a mistake.
     kind : str
-        ``profile`` (legal), ``departure`` (a profile that breaks a clause) or ``mistake``.
+        ``profile`` (legal), ``departure`` (a profile that breaks a clause), ``mistake``, or ``accumulation``.
     explains, of : int
         Cases explained, of all cases judged, agreeing ones included.
     profile : Profile, optional
@@ -37,6 +42,8 @@ class Hypothesis:
         What a departure breaks.
     note : str
         Key of the note that says more about a mistake.
+    also : tuple of str
+        Other accumulations that explain the same: these cases do not tell them apart.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Hypothesis:
     profile: Profile | None = None
     clauses: tuple[str, ...] = ()
     note: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -143,7 +151,8 @@ def _probes(
     judge: Judge, differs: Array, ignored: Array | None = None
 ) -> tuple[list[int], list[int]]:
     """Some cases that differ and some that do not: the first of every theme, and some spread over all."""
-    count, each = (200, 8) if judge.cases.inputs.ndim == 1 else (12, 2)
+    quick = judge.cases.inputs.ndim == 1 or isinstance(judge, ProductJudge)
+    count, each = (200, 8) if quick else (12, 2)
     agrees = ~differs if ignored is None else ~(differs | ignored)
     wrong, right = (
         _spread(np.flatnonzero(mask), judge.cases.theme, count, each) for mask in (differs, agrees)
@@ -157,15 +166,89 @@ def _spread(indices: Array, theme: Array, count: int, each: int) -> list[int]:
     return [int(index) for index in np.unique(np.concatenate([*firsts, some]))]
 
 
+def explain_accumulation(
+    judge: ProductJudge, observed: Array, answered: Array
+) -> Hypothesis | None:
+    """The named accumulations that explain every result; else the one that explains most of the differing ones.
+
+    Parameters
+    ----------
+    judge : ProductJudge
+    observed : ndarray
+    answered : ndarray of bool
+        Cases for which there is a result.
+    """
+    total = int(answered.sum())
+    wrong = judge.differ(observed, judge.expected(judge.accumulation)) & answered
+    differing, agreeing = _probes(judge, wrong, ~answered)
+    probes = np.array([*differing, *agreeing])
+    unlike = {
+        record: judge.differ(observed[probes], _expected(judge, probes, record))
+        for record in _accumulations(judge)
+    }
+    hopeful = [record for record, differs in unlike.items() if not differs.any()]
+    found = [record.name for record in hopeful if _alike(judge, observed, record)[answered].all()]
+    if found:
+        return Hypothesis(found[0], "accumulation", total, total, also=tuple(found[1:]))
+    close = [
+        record
+        for record, differs in unlike.items()
+        if differs[: len(differing)].sum() <= 2 * (1 - CLOSE) * len(differing)
+    ]
+    return _closest(judge, observed, answered, wrong, close)
+
+
+def _alike(judge: ProductJudge, observed: Array, record: Accumulation) -> Array:
+    """Which results are those of an accumulation."""
+    return ~judge.differ(observed, judge.expected(record))
+
+
+def _closest(
+    judge: ProductJudge,
+    observed: Array,
+    answered: Array,
+    wrong: Array,
+    records: Sequence[Accumulation],
+) -> Hypothesis | None:
+    """The accumulation that explains most of the differing results, if that is nearly all of them."""
+    best, best_score = None, 0
+    for record in records:
+        alike = _alike(judge, observed, record) & answered
+        score = int((alike & wrong).sum())
+        if score > best_score and score >= CLOSE * wrong.sum():
+            counts = int(alike.sum()), int(answered.sum())
+            best, best_score = Hypothesis(record.name, "accumulation", *counts), score
+    return best
+
+
+def _expected(judge: ProductJudge, rows: Array, record: Accumulation) -> Array:
+    """Bits under an accumulation; what it gives for none of these operands is like no result."""
+    try:
+        return judge.expected_of(rows, record)
+    except MxemuError:
+        return ~judge.expected_of(rows, judge.accumulation)
+
+
+def _accumulations(judge: ProductJudge) -> list[Accumulation]:
+    """Every named accumulation but the one compared with; those for these operands first, then those for any."""
+    elements = {element_of(find_format(name)).name for name in pair_of(judge.label)}
+
+    def rank(record: Accumulation) -> int:
+        return 0 if elements <= set(record.operands) else 1 if not record.operands else 2
+
+    others = [one for one in ACCUMULATIONS.values() if one != judge.accumulation]
+    return sorted(others, key=rank)
+
+
 def explain_mistake(
-    judge: Judge, observed: Array, base: Profile, wrong: Array
+    judge: Judge, observed: Array, base: Profile, wrong: Array, answered: Array | None = None
 ) -> Hypothesis | None:
     """The known mistake that explains every judged case; else the one that explains most of the wrong ones."""
     from conformance.zoo import mistakes
 
     best: Hypothesis | None = None
     best_score = 0
-    judged = ~judge.silent() | wrong
+    judged = (~judge.silent() | wrong) if answered is None else answered
     probes = np.array(_probes(judge, wrong)[0])
     for mistake in mistakes(judge):
         alike = ~_unlike(judge, observed[probes], mistake.outcome(judge, base, probes))
@@ -185,6 +268,8 @@ def explain_mistake(
 
 def _unlike(judge: Judge, observed: Array, other: Array) -> Array:
     """Which cases differ between two outcomes, element bits of no meaning left out."""
+    if isinstance(judge, ProductJudge):
+        return judge.differ(observed, other)
     differs: Array = observed != other
     if differs.ndim == 2:
         return _rows_unlike(judge, observed, differs)

@@ -40,7 +40,7 @@ class Note:
 
 
 NOTES: dict[str, Note] = {}
-"""Every note by its key: rounding, range, special values, codes, scales, blocks, decoding, sweeps."""
+"""Every note by its key: rounding, range, special values, codes, scales, blocks, decoding, dot products, sweeps."""
 
 _TIES = ("MX-5.3.1-OFP8", "MX-5.3.2-RNE", "MX-5.3.3-RNE", "MX-5.3.4-RNE", "MX-6.3-RNE")
 _OVERFLOW = ("MX-5.3.1-SAT", "MX-5.3.1-OVF", "MX-5.3.2-SAT", "MX-5.3.3-SAT", "MX-5.3.4-SAT")
@@ -526,6 +526,155 @@ _note(
         "declared one."
     ),
     clauses=("MX-5.1-OVF32",),
+)
+
+# Dot products.
+
+_DOT = ("MX-6.1-DOT", "MX-6.2-SUM")
+_OPEN_SUM = ("MX-6.1-PREC", *_DOT)
+
+_note(
+    "operand-formats",
+    "Operand read in the format of the other",
+    bug="The elements of a mixed product are decoded by one table, or by each other's.",
+    effect="Products of mixed formats are wrong, products of one format with itself are right.",
+    clauses=("MX-6.1-MIXED", "MX-6.1-DOT"),
+)
+_note(
+    "product-of-codes",
+    "A code that only a product shows to be misread",
+    bug=(
+        "The multiplier reads some codes in its own way: subnormals as zero, INT8 0x80 as -127/64, or it "
+        "keeps too few bits of the product."
+    ),
+    effect="Single products are wrong although decoding alone is right.",
+    clauses=(*_DOT, "MX-5.3-SUBNORMAL", "MX-5.3.4-ENC"),
+)
+_note(
+    "product-lane",
+    "A lane left out of the sum",
+    bug="One position of a vector, often the first or the last, does not reach the sum or reaches it twice.",
+    effect="Sums of many equal terms are off by one term; a product in this lane alone is lost.",
+    clauses=_DOT,
+)
+_note(
+    "lane-pairing",
+    "Element multiplied with a neighbour's partner",
+    bug="The two vectors are unpacked in different orders, so that a[i] meets b[j].",
+    effect="Right wherever neighbouring elements are equal, as they are in a smoke test with constants.",
+    clauses=(*_DOT, "MX-5.1-LAYOUT"),
+    seen="an early pack_uint4 of torchao has the high nibble first, current versions the low one",
+)
+_note(
+    "block-scale",
+    "Scale of another block",
+    bug="The scale index is off by one, or one scale is used for all blocks of a row.",
+    effect="Right for vectors of one block, or while all scales are equal.",
+    clauses=("MX-6.2-SUM", "MX-6.1-FACTOR"),
+)
+_note(
+    "last-block",
+    "Last block that is not full",
+    bug="The number of blocks is rounded down, or what fills up the last block is not zero.",
+    effect="The end of a vector is missing when its length is no multiple of k.",
+    clauses=("MX-6.2-PAD", "MX-6.2-SUM"),
+)
+_note(
+    "matrix-row",
+    "Rows, columns or their scales exchanged",
+    bug="A matrix product takes the scales of a row by the number of the column, or the reverse.",
+    effect="Right for one row, for square matrices of equal scales, and for symmetrical data.",
+    clauses=("MX-6.2-SUM",),
+)
+_note(
+    "scale-sum",
+    "Sum of the two scale exponents",
+    bug=(
+        "The exponents of both scales are added in too few bits, applied twice or once, or their product "
+        "is formed in binary32."
+    ),
+    effect="2^-254 becomes zero and 2^254 Inf although the dot product is an ordinary number.",
+    clauses=("MX-6.1-FACTOR", *_DOT),
+)
+_note(
+    "tiny-products",
+    "Products below the accumulator's last bit",
+    bug="Products are added in fixed point before the scale is applied, and the small ones are cut off.",
+    effect="A block of small elements under a large scale gives zero.",
+    clauses=_OPEN_SUM,
+)
+_note(
+    "result-subnormal",
+    "Subnormal results",
+    bug="A result below the smallest normal number is flushed to zero, or rounded before it is shifted.",
+    effect="Small results vanish or differ in the last bit; invisible while all scales are near 1.",
+    clauses=_OPEN_SUM,
+)
+_note(
+    "result-overflow",
+    "Results beyond the largest number",
+    bug="An overflowing sum stops at the largest number, or wraps, where Inf was expected.",
+    effect="A result that looks ordinary stands for one that is not there.",
+    clauses=_OPEN_SUM,
+)
+_note(
+    "midway-overflow",
+    "Partial sum beyond the range",
+    bug="The accumulator overflows or saturates on the way although the whole sum fits.",
+    effect="Inf, or a number that is too small, depending on the order of the terms.",
+    clauses=_OPEN_SUM,
+)
+_note(
+    "zero-result-sign",
+    "Sign of a zero sum",
+    bug="Nothing says which zero a sum is: IEEE 754 keeps -0 only if all terms are -0, matrix units give +0.",
+    effect="-0 or +0; a comparison of bits sees it, a comparison of values does not.",
+    clauses=("MX-6.1-PREC",),
+    seen="mma.sync and wgmma of an H100 give +0 even if every product and C are -0",
+)
+_note(
+    "cancellation-depth",
+    "What is left after cancellation",
+    bug="Terms are cut to some bits below the largest one, which then cancels.",
+    effect="What should be left is lost; the number of bits kept can be read off the depth.",
+    clauses=("MX-6.1-PREC",),
+    seen="arXiv 2512.07004: an H100 keeps 13 bits below the largest 8-bit product, 25 below the largest 16-bit one",
+)
+_note(
+    "term-order",
+    "Order of the terms",
+    bug="Large, small and opposite large terms are rounded after every addition.",
+    effect="The small term survives or vanishes depending on the order, over lanes or over blocks.",
+    clauses=("MX-6.1-PREC",),
+)
+_note(
+    "carried-distance",
+    "C far above or below the products",
+    bug="C is dropped, added twice, shifted by too much or cut to fewer bits than the sum has.",
+    effect="Wrong for C beyond some distance from the products, or for every C.",
+    clauses=_OPEN_SUM,
+)
+_note(
+    "carried-tie",
+    "Tie between C and the products",
+    bug="The sum is cut instead of rounded, or the sticky bit forgets that something was subtracted.",
+    effect="The last bit is wrong where the products are about half an ulp of C.",
+    clauses=("MX-6.1-PREC",),
+)
+_note(
+    "nan-scale-product",
+    "NaN scale in a dot product",
+    bug="The scale 0xFF is read as 2^128, or is lost because the elements of its block are zero.",
+    effect="A number, zero or Inf, where the result is NaN.",
+    clauses=("MX-5.1-NANSCALE", "MX-5.4.1-NAN"),
+    seen="ggml reads 0xFF as Inf, the gpt-oss reference as 2^128",
+)
+_note(
+    "invalid-product",
+    "Inf and NaN among the products",
+    bug="Products with a zero are skipped, or opposite infinities cancel.",
+    effect="NaN elements vanish beside zeros; Inf * 0 and Inf - Inf give numbers.",
+    clauses=("MX-5.1-SPECIAL", "MX-6.1-DOT"),
 )
 
 # Sweeps: inputs that stand for no mistake in particular.

@@ -9,7 +9,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from conformance.adapter import BLOCK_OPERATIONS, Capabilities, Operation
+from conformance.adapter import (
+    BLOCK_OPERATIONS,
+    PRODUCT_OPERATIONS,
+    Capabilities,
+    Operation,
+    function_of,
+    is_preset,
+)
 from conformance.arrays import Array, as_values, equals_runs, span_by_runs
 from conformance.coverage import all_wrong
 from conformance.judges import (
@@ -21,13 +28,15 @@ from conformance.judges import (
     QuantizeJudge,
     ScaleCastJudge,
     family,
+    product_judge,
 )
 from conformance.verdict import Cluster, Group, Terms, judge_group, without_result
 from conformance.worker import InProcess, Outcome, Worker
+from mxemu.accumulation import EXACT, Accumulation
 from mxemu.formats import FloatFormat, block_format, carrier, element
 from mxemu.profile import OCP, Overflow, Profile, Rounding
 
-CHECKED = ("encode", "decode", "quantize", "dequantize", "fake_quantize")
+CHECKED = ("encode", "decode", "quantize", "dequantize", "fake_quantize", *PRODUCT_OPERATIONS)
 """Operations that have cases; the protocol has more."""
 
 MOST_CALLS = 400
@@ -68,6 +77,12 @@ class Run:
     groups: list[Group] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     interrupted: bool = False
+    asked_accumulation: Accumulation | None = None
+
+    @property
+    def accumulation(self) -> Accumulation:
+        """What dot products are compared with: asked, else declared, else EXACT."""
+        return self.asked_accumulation or self.capabilities.accumulation or EXACT
 
     @property
     def base(self) -> Profile:
@@ -108,6 +123,10 @@ def requests(run: Run, filters: Filters) -> Iterator[Request]:
 
 def _terms(operation: str, format_name: str, offer: Operation, run: Run) -> Iterator[Terms]:
     """The base profile, and each further rounding and overflow that the subject says it can be asked for."""
+    if operation in PRODUCT_OPERATIONS:
+        promised = run.asked_accumulation is None and run.capabilities.accumulation is not None
+        yield Terms(run.base, promised, accumulation=run.accumulation, takes_c=offer.c)
+        return
     declared = run.asked is None and run.capabilities.profile is not None
     yield Terms(run.base, declared)
     if operation not in _TAKES_PROFILE or (run.level == "smoke" and operation in BLOCK_OPERATIONS):
@@ -128,6 +147,10 @@ def _terms(operation: str, format_name: str, offer: Operation, run: Run) -> Iter
 def make_judge(request: Request, level: str) -> Judge:
     """The judge of a request; one that has been used before remembers its expectations."""
     key = request.operation, request.format, request.carrier, level
+    terms = request.terms
+    if terms.accumulation is not None:
+        out = carrier(request.carrier)
+        return product_judge(*key[:2], out, level, terms.takes_c, terms.accumulation)
     return _make_judge(*key) if level == "exhaustive" else _kept_judge(*key)
 
 
@@ -190,10 +213,13 @@ def check_group(subject: Worker | InProcess, request: Request, level: str, group
     group.further = request.terms.further
     sweeps = level == "exhaustive" and not request.terms.further
     judge = make_judge(request, _LEVEL_OF_FURTHER[level] if request.terms.further else level)
-    profile = request.terms.profile
+    profile, accumulation = request.terms.profile, request.terms.accumulation
+    group.accumulation = accumulation
     arrays, extra = judge.arguments()
     if request.operation in _TAKES_PROFILE:
         extra = (*extra, profile)
+    if accumulation is not None:
+        extra = (*extra, accumulation.name if is_preset(accumulation) else accumulation)
     observed, raised, failed = _ask(subject, request.operation, arrays, extra, judge)
     if failed is not None:
         _without_results(group, failed, judge)
@@ -218,7 +244,7 @@ class Raised:
 def _ask(
     subject: Worker | InProcess,
     operation: str,
-    arrays: tuple[Array, ...],
+    arrays: tuple[Array | None, ...],
     extra: tuple[object, ...],
     judge: Judge,
 ) -> tuple[Array, Raised, Outcome | None]:
@@ -226,20 +252,21 @@ def _ask(
     total = len(judge.cases)
     raised = Raised(np.zeros(total, dtype=bool))
     observed: Array | None = None
-    pending, calls = [_by_value(judge)], 0
+    pending, calls = judge.batches(), 0
     while pending:
         part = pending.pop()
-        outcome = subject.call(operation, tuple(array[part] for array in arrays), extra)
+        outcome = subject.call(function_of(operation), judge.given(arrays, part), extra)
         calls += 1
         if outcome.kind == "raised":
             enough = calls >= (FRUITLESS_CALLS if observed is None else MOST_CALLS)
-            smaller = [] if enough else _smaller(part, judge.silent())
+            halves = judge.splits and not enough
+            smaller = _smaller(part, judge.silent()) if halves else []
             pending += smaller
             if not smaller:
                 raised.mask[part] = True
                 raised.reason = raised.reason or outcome.message
             continue
-        rows = judge.observe(outcome.arrays, len(part)) if outcome.kind == "ok" else None
+        rows = judge.answer(outcome.arrays, part) if outcome.kind == "ok" else None
         if rows is None:
             return np.zeros(0), raised, outcome
         if isinstance(rows, str):
@@ -250,12 +277,6 @@ def _ask(
     if observed is None:
         return np.zeros(0), raised, Outcome("raised", message=raised.reason)
     return observed, raised, None
-
-
-def _by_value(judge: Judge) -> Array:
-    """All cases in the order of their inputs: what makes a subject raise is often a range of them."""
-    inputs = judge.cases.inputs
-    return np.argsort(inputs, kind="stable") if inputs.ndim == 1 else np.arange(len(inputs))
 
 
 def _smaller(part: Array, silent: Array) -> list[Array]:
@@ -279,37 +300,31 @@ def _without_results(group: Group, outcome: Outcome, judge: Judge) -> Group:
 def _name_culprit(
     subject: Worker | InProcess,
     operation: str,
-    arrays: tuple[Array, ...],
+    arrays: tuple[Array | None, ...],
     extra: tuple[object, ...],
     judge: Judge,
     group: Group,
 ) -> None:
     """One input on which the subject dies, by halving; none is named when it takes several together."""
     start, stop = 0, len(judge.cases)
-    if _dies(subject, operation, arrays, extra, (0, 1)):
+    if not judge.splits:
+        return
+
+    def dies(part: tuple[int, int]) -> bool:
+        given = judge.given(arrays, np.arange(*part))
+        return subject.call(function_of(operation), given, extra).kind == "died"
+
+    if dies((0, 1)):
         stop = 1  # most of what dies, dies of anything, and every search step costs a new process
     while stop - start > 1:
         middle = (start + stop) // 2
         halves = ((start, middle), (middle, stop))
-        dying = next(
-            (half for half in halves if _dies(subject, operation, arrays, extra, half)), None
-        )
+        dying = next((half for half in halves if dies(half)), None)
         if dying is None:
             return
         start, stop = dying
     case = judge.describe(start, all_wrong(judge), group.profile)
     group.clusters = [Cluster("crash", stop - start, without_result(case, "died"))]
-
-
-def _dies(
-    subject: Worker | InProcess,
-    operation: str,
-    arrays: tuple[Array, ...],
-    extra: tuple[object, ...],
-    part: tuple[int, int],
-) -> bool:
-    given = tuple(array[part[0] : part[1]] for array in arrays)
-    return subject.call(operation, given, extra).kind == "died"
 
 
 CHUNK = 1 << 24
@@ -420,9 +435,28 @@ def _missing_capabilities(run: Run, filters: Filters) -> Iterator[Group]:
             overflows = {*offer.overflows, *(profile.overflow for profile in followed)}
             roundings = {*offer.roundings, *(profile.rounding for profile in followed)}
             for clause, wanted in _required(operation, format_name, overflows, roundings):
-                group = Group(*request.key, run.base, reason=wanted, clause=clause)
-                group.counts["unsupported"] = 1
-                yield group
+                yield _missing(request, clause, wanted)
+    yield from _other_results(run, filters)
+
+
+def _other_results(run: Run, filters: Filters) -> Iterator[Group]:
+    """General dot products that were seen to give something else than binary32."""
+    for operation in PRODUCT_OPERATIONS[1:]:
+        offer = run.capabilities.operations.get(operation)
+        for label in offer.formats if offer and "binary32" not in offer.carriers else ():
+            groups = [group for group in run.groups if group.key[:2] == (operation, label)]
+            terms = Terms(run.base, False, accumulation=run.accumulation)
+            request = Request(operation, label, "any", terms)
+            if filters.admit(request) and any(map(_gave_results, groups)):
+                yield _missing(request, "MX-6.2-F32", "no result in binary32")
+
+
+def _missing(request: Request, clause: str, wanted: str) -> Group:
+    """A capability that is not there."""
+    group = Group(*request.key, request.terms.profile, reason=wanted, clause=clause)
+    group.accumulation = request.terms.accumulation
+    group.counts["unsupported"] = 1
+    return group
 
 
 def _gave_results(group: Group) -> bool:

@@ -9,12 +9,14 @@ import numpy as np
 from conformance.arrays import Array
 from conformance.diagnose import (
     Hypothesis,
+    explain_accumulation,
     explain_judged,
     explain_mistake,
     explain_open,
     name_of,
 )
-from conformance.judges import Case, Judge, QuantizeJudge, Side
+from conformance.judges import Case, Judge, ProductJudge, QuantizeJudge, Side
+from mxemu.accumulation import Accumulation
 from mxemu.profile import OCP, Profile
 
 VERDICTS = ("pass", "FAIL", "free", "unsupported", "crash")
@@ -58,6 +60,10 @@ class Group:
         Free cases on which the specification says nothing.
     further : bool
         Whether the profile is one that the subject can be asked for besides the base profile.
+    accumulation : Accumulation, optional
+        For dot products: what the results were compared with, in place of the profile.
+    promised : bool
+        For dot products: whether the subject itself declares that accumulation.
     """
 
     operation: str
@@ -74,6 +80,8 @@ class Group:
     clause: str = ""
     silent: int = 0
     further: bool = False
+    accumulation: Accumulation | None = None
+    promised: bool = False
 
     @property
     def verdict(self) -> str:
@@ -98,11 +106,17 @@ class Terms:
         Whether the subject itself promises this profile: then another convention is a failure.
     further : bool
         Whether this is a rounding or overflow that the subject can be asked for besides the base profile.
+    accumulation : Accumulation, optional
+        For dot products: what results are compared with; ``declared`` is about this one then.
+    takes_c : bool
+        Whether the subject can be given something to add to.
     """
 
     profile: Profile
     declared: bool
     further: bool = False
+    accumulation: Accumulation | None = None
+    takes_c: bool = False
 
 
 def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, terms: Terms) -> Group:
@@ -118,6 +132,8 @@ def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, term
         Cases for which the subject raised an exception.
     terms : Terms
     """
+    if isinstance(judge, ProductJudge):
+        return judge_products(group, judge, observed, raised, terms)
     profile = terms.profile
     wrong, silent = judge.compare(observed, profile)
     crashed = raised & ~judge.silent()
@@ -146,6 +162,46 @@ def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, term
         found = _clusters(verdict, mask, judge, observed, raised, profile)
         group.clusters += [replace(one, silent=mask is silent) for one in found]
     return group
+
+
+def judge_products(
+    group: Group, judge: ProductJudge, observed: Array, raised: Array, terms: Terms
+) -> Group:
+    """Fill a group of dot products; the parameters are those of `judge_group`.
+
+    MX leaves precision and order open. So another result than that of the accumulation is a failure only if the
+    subject declares this accumulation, or if no accumulation gives such a result.
+    """
+    wrong = judge.compare(observed, terms.profile)[0] & ~raised
+    group.promised = terms.declared
+    group.counts["crash"] = int(raised.sum())
+    faults = np.zeros_like(wrong)
+    if wrong.any():
+        found = explain_accumulation(judge, observed, ~raised)
+        if found is None or not found.complete:
+            known = explain_mistake(judge, observed, terms.profile, wrong, ~raised)
+            found = known if known is not None and (known.complete or found is None) else found
+        group.hypotheses += [found] if found is not None else []
+        faults = _faults(judge, observed, wrong, terms.declared, found)
+    group.counts["FAIL"] = int(faults.sum())
+    group.counts["free"] = int((wrong & ~faults).sum())
+    group.counts["pass"] = int((~wrong & ~raised).sum())
+    for verdict, mask in (("crash", raised), ("FAIL", faults), ("free", wrong & ~faults)):
+        group.clusters += _clusters(verdict, mask, judge, observed, raised, terms.profile)
+    return group
+
+
+def _faults(
+    judge: ProductJudge, observed: Array, wrong: Array, declared: bool, cause: Hypothesis | None
+) -> Array:
+    """Which differing results are failures."""
+    if declared:
+        return wrong
+    if cause is not None and cause.kind == "accumulation" and cause.complete:
+        return np.zeros_like(wrong)
+    impossible = judge.impossible(observed, wrong)
+    whole = cause is not None and cause.kind == "mistake" and cause.complete
+    return wrong if whole and impossible.any() else impossible
 
 
 def _broken_promises(judge: Judge, observed: Array, silent: Array, terms: Terms) -> Array:

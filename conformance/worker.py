@@ -57,6 +57,10 @@ class Outcome:
     log: str = ""
 
 
+Place = tuple[str, tuple[int, ...], int]
+"""Where an array lies in shared memory: dtype, shape and first byte."""
+
+
 class Arena:
     """A shared memory file that holds the arrays of one message, grown as needed."""
 
@@ -64,29 +68,29 @@ class Arena:
         self.file = file
         self.map: mmap.mmap | None = None
 
-    def write(
-        self, arrays: tuple[Array, ...], after: int = 0
-    ) -> list[tuple[str, tuple[int, ...], int]]:
-        """Put arrays in the file from byte ``after`` on; returns (dtype, shape, offset) of each."""
-        places, offset = [], _padded(after)
+    def write(self, arrays: tuple[Array | None, ...], after: int = 0) -> list[Place | None]:
+        """Put arrays in the file from byte ``after`` on; returns the place of each, None for None."""
+        places: list[Place | None] = []
+        offset = _padded(after)
         for array in arrays:
-            places.append((array.dtype.str, array.shape, offset))
-            offset += _padded(array.nbytes)
+            places.append(None if array is None else (array.dtype.str, array.shape, offset))
+            offset += 0 if array is None else _padded(array.nbytes)
         memory = self._mapped(offset)
-        for array, (_, shape, start) in zip(arrays, places, strict=True):
-            np.ndarray(shape, array.dtype, buffer=memory, offset=start)[...] = array
+        for array, place in zip(arrays, places, strict=True):
+            if array is not None and place is not None:
+                np.ndarray(array.shape, array.dtype, buffer=memory, offset=place[2])[...] = array
         return places
 
-    def read(
-        self, places: list[tuple[str, tuple[int, ...], int]], *, copy: bool
-    ) -> tuple[Array, ...]:
+    def read(self, places: list[Place | None], *, copy: bool) -> tuple[Array | None, ...]:
         """The arrays of a message, as views or copies."""
         memory = self._mapped(end_of(places))
         views = [
-            np.ndarray(shape, np.dtype(dtype), buffer=memory, offset=start)
-            for dtype, shape, start in places
+            None
+            if place is None
+            else np.ndarray(place[1], np.dtype(place[0]), buffer=memory, offset=place[2])
+            for place in places
         ]
-        return tuple(view.copy() for view in views) if copy else tuple(views)
+        return tuple(view.copy() if copy and view is not None else view for view in views)
 
     def _mapped(self, size: int) -> mmap.mmap:
         """The file in memory, at least ``size`` bytes of it."""
@@ -98,9 +102,10 @@ class Arena:
         return self.map
 
 
-def end_of(places: list[tuple[str, tuple[int, ...], int]]) -> int:
+def end_of(places: list[Place | None]) -> int:
     """The first byte behind all arrays of a message."""
-    return max((start + _size(dtype, shape) for dtype, shape, start in places), default=0)
+    ends = (place[2] + _size(*place[:2]) for place in places if place is not None)
+    return max(ends, default=0)
 
 
 def _padded(size: int) -> int:
@@ -155,7 +160,9 @@ class Worker:
         self.close()
         raise MxemuError(rest[0], rest[1])
 
-    def call(self, operation: str, arrays: tuple[Array, ...], extra: tuple[Any, ...]) -> Outcome:
+    def call(
+        self, operation: str, arrays: tuple[Array | None, ...], extra: tuple[Any, ...]
+    ) -> Outcome:
         """Let the subject do one operation; the process is started again when it is gone."""
         if self._process is None:
             try:
@@ -169,7 +176,8 @@ class Worker:
             return reply
         kind, *rest = reply
         if kind == "ok":
-            return Outcome("ok", self._arena.read(rest[0], copy=True))
+            read = self._arena.read(rest[0], copy=True)
+            return Outcome("ok", tuple(array for array in read if array is not None))
         if kind == "exhausted":
             self.close()  # what is left of the subject may be in any state
         return Outcome(kind, message=rest[0])
@@ -273,7 +281,9 @@ class InProcess:
         """See `Worker.introduce`."""
         return self.capabilities
 
-    def call(self, operation: str, arrays: tuple[Array, ...], extra: tuple[Any, ...]) -> Outcome:
+    def call(
+        self, operation: str, arrays: tuple[Array | None, ...], extra: tuple[Any, ...]
+    ) -> Outcome:
         """See `Worker.call`."""
         try:
             with _without_output():
@@ -312,7 +322,7 @@ def _load(target: str) -> tuple[object, adapters.Capabilities]:
 
 
 def _call(
-    subject: object, operation: str, arrays: tuple[Array, ...], extra: tuple[Any, ...]
+    subject: object, operation: str, arrays: tuple[Array | None, ...], extra: tuple[Any, ...]
 ) -> tuple[str, Any]:
     """One operation of a subject: ("ok", arrays), ("unsupported", why) or ("raised", why)."""
     function = getattr(subject, operation, None)

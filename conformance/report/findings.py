@@ -59,10 +59,18 @@ def findings(run: Run, comparison: Comparison | None = None) -> list[Finding]:
                 label += f" of {group.key} under {group.profile}"
             key = (aspect.verdict, group.operation, label, aspect.silent, known)
             entry = found.setdefault(key, replace(aspect, groups=[], count=0, known=known))
+            entry.cause = _shared(entry.cause, aspect.cause)
             entry.groups.append(group)
             entry.count += aspect.count
             entry.of += sum(group.counts.values())
     return sorted(found.values(), key=lambda finding: (ORDER.index(finding.verdict), finding.known))
+
+
+def _shared(one: Hypothesis | None, other: Hypothesis | None) -> Hypothesis | None:
+    """A cause with those other names that hold for both groups."""
+    if one is None or other is None:
+        return one
+    return replace(one, also=tuple(name for name in one.also if name in other.also))
 
 
 def _aspects(group: Group) -> Iterator[Finding]:

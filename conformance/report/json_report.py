@@ -7,12 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from conformance.adapter import accumulation_record
 from conformance.diagnose import Hypothesis
 from conformance.judges import Case
 from conformance.known import Comparison
 from conformance.runner import Run
 from conformance.verdict import Group
 from mxemu import __version__
+from mxemu.accumulation import Accumulation
 from mxemu.profile import Profile, plain
 
 SCHEMA = "mxemu-report-1"
@@ -83,8 +85,8 @@ def _group(group: Group) -> dict[str, Any]:
         "operation": group.operation,
         "format": group.format,
         "carrier": group.carrier,
-        "profile": _profile(group.profile),
-        "accumulation": None,
+        "profile": None if group.accumulation else _profile(group.profile),
+        "accumulation": _accumulation(group.accumulation),
         "verdict": group.verdict,
         "verdicts": group.counts,
         "differs_from_ocp": group.beside_ocp,
@@ -107,6 +109,7 @@ def _hypothesis(hypothesis: Hypothesis) -> dict[str, Any]:
         "of": hypothesis.of,
         "clauses": list(hypothesis.clauses),
         "note": hypothesis.note,
+        "also": list(hypothesis.also),
     }
 
 
@@ -119,6 +122,17 @@ def _case(case: Case) -> dict[str, Any]:
         "clause": case.clause,
         "note": case.note,
         "replay": case.explain,
+    }
+
+
+def _accumulation(accumulation: Accumulation | None) -> dict[str, Any] | None:
+    """Name, and the fields unless it is a preset."""
+    if accumulation is None:
+        return None
+    record = accumulation_record(accumulation)
+    return {
+        "name": accumulation.name,
+        "fields": None if isinstance(record, str) else record,
     }
 
 

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from conformance.adapter import PRODUCT_OPERATIONS
 from conformance.diagnose import Hypothesis
+from conformance.judges.products import BOUND
 from conformance.known import Comparison
 from conformance.notes import NOTES
 from conformance.report.findings import Finding, findings
@@ -41,12 +43,31 @@ def _head(run: Run) -> Iterator[str]:
     capabilities = run.capabilities
     variant = f"[{capabilities.variant}]" if capabilities.variant else ""
     yield f"mxemu {__version__}   {capabilities.name}{variant} {capabilities.version}   level {run.level}"
+    yield from _compared_with(run)
+
+
+def _compared_with(run: Run) -> Iterator[str]:
+    """The profile of the conversions and the accumulation of the dot products, and whose they are."""
+    capabilities = run.capabilities
+    products = any(group.accumulation is not None for group in run.groups)
+    if not products or any(group.accumulation is None for group in run.groups):
+        yield _profile_of(run)
+    if products and run.asked_accumulation is not None:
+        yield f"dot products compared with {run.accumulation}, which was asked for"
+    elif products and capabilities.accumulation is None:
+        yield f"dot products compared with {run.accumulation}; the subject declares no accumulation"
+    elif products:
+        yield f"dot products compared with the accumulation that it declares: {run.accumulation}"
+
+
+def _profile_of(run: Run) -> str:
+    """What conversions are compared with."""
+    capabilities = run.capabilities
     if run.asked is not None:
-        yield f"compared with the profile {run.asked.describe()}, which was asked for"
-    elif capabilities.profile is None:
-        yield "compared with the profile ocp; the subject declares none"
-    else:
-        yield f"compared with the profile that it declares: {capabilities.profile.describe()}"
+        return f"compared with the profile {run.asked.describe()}, which was asked for"
+    if capabilities.profile is None:
+        return "compared with the profile ocp; the subject declares none"
+    return f"compared with the profile that it declares: {capabilities.profile.describe()}"
 
 
 def _matrix(run: Run) -> Iterator[str]:
@@ -122,7 +143,7 @@ def _finding(finding: Finding) -> Iterator[str]:
         yield f"      {case.text()}"
         yield f"      {_decided_by(case.clause, case.note)}"
         rule = _rule(finding.cause)
-        yield f"      see: {rule}{_short(case.explain)}"
+        yield f"      see: {rule}{_command(finding)}"
     log = next((group.log for group in finding.groups if group.log), "")
     for line in log.splitlines():
         yield f"      | {line[:160]}"
@@ -131,6 +152,18 @@ def _finding(finding: Finding) -> Iterator[str]:
 def _rule(cause: Hypothesis | None) -> str:
     """The command that says what a known mistake is."""
     return f"mxemu rule {cause.name}; " if cause is not None and cause.kind == "mistake" else ""
+
+
+def _command(finding: Finding) -> str:
+    """What to type to see the case derived; the operands of some dot products are too long for a line."""
+    assert finding.cluster is not None
+    case = finding.cluster.first
+    if finding.operation in PRODUCT_OPERATIONS and len(case.explain) > _LONGEST:
+        return f"mxemu rule {case.clause}   (the operands: --output-format json)"
+    return _short(case.explain)
+
+
+_LONGEST = 160
 
 
 def _short(command: str) -> str:
@@ -158,6 +191,8 @@ def _why(finding: Finding) -> str:
         return f"{finding.reason}{asked}"
     if finding.verdict == "crash":
         return f"the subject {_raised(finding.reason)}"
+    if finding.operation in PRODUCT_OPERATIONS:
+        return _why_product(finding, cause)
     if cause is None:
         silent = finding.verdict == "free"
         return "follows no profile known here" + (
@@ -169,6 +204,44 @@ def _why(finding: Finding) -> str:
         return f"another legal convention: {cause.name}"
     further = any(group.further for group in finding.groups)
     return _fault(cause, "lists in its capabilities" if further else "declares")
+
+
+_OPEN = "MX 6.1 and 6.2 leave precision and order open"
+
+
+def _why_product(finding: Finding, cause: Hypothesis | None) -> str:
+    """The cause of other dot products in words."""
+    group = finding.groups[0]
+    if cause is not None and cause.kind == "mistake":
+        if finding.verdict == "FAIL":
+            return _fault(cause, "declares")
+        return f"computes as the known mistake {cause.name} does; {_OPEN}, so declare what you mean"
+    if cause is not None and cause.complete:
+        if finding.verdict == "free":
+            return f"follows {cause.name}{_also(cause)}: {_OPEN}"
+        return f"declares {group.accumulation}, but follows {cause.name}{_also(cause)}"
+    close = ""
+    if cause is not None:
+        close = f"; {cause.name} comes closest ({cause.explains:,} of {cause.of:,})"
+    if finding.verdict == "free":
+        if any(one.counts["FAIL"] for one in finding.groups):
+            return f"these may be the results of some accumulation{close}: {_OPEN}"
+        return (
+            f"follows no accumulation that has a name here{close}; {_OPEN}; mxemu probe finds out"
+        )
+    if group.promised:
+        return f"does not compute {group.accumulation}, which it declares{close}; mxemu probe finds out"
+    return f"no accumulation does this: NaN or Inf is lost, or the exact sum is missed by {BOUND}"
+
+
+def _also(cause: Hypothesis) -> str:
+    """Accumulations that these cases do not tell from the one that is named."""
+    if not cause.also:
+        return ""
+    if len(cause.also) == 1:
+        return f" (as does {cause.also[0]})"
+    more = f" and {len(cause.also) - 2} more" if len(cause.also) > 2 else ""
+    return f" (as do {', '.join(cause.also[:2])}{more})"
 
 
 def _raised(reason: str) -> str:
@@ -228,6 +301,8 @@ def _sum(run: Run, exit_code: int, comparison: Comparison | None) -> str:
     legal = f"; ocp itself would give another result in {beside:,} cases" if beside else ""
     known = comparison is not None and comparison.known and exit_code == 0
     meaning = "it deviates, but only in ways that are known" if known else MEANINGS[exit_code]
+    if exit_code == 3 and run.asked is None:
+        meaning = "its dot products are legal, but not those of the accumulation that was asked for"
     return f"groups: {counted or 'none'}{legal}\nexit {exit_code}: {meaning}"
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.judges import Judge
-from conformance.zoo import blocks, elements
+from conformance.zoo import blocks, elements, products
 from conformance.zoo.reference import Reference
 
-MEMBERS: tuple[Reference, ...] = (*elements.MEMBERS, *blocks.MEMBERS)
+MEMBERS: tuple[Reference, ...] = (*elements.MEMBERS, *blocks.MEMBERS, *products.MEMBERS)
 reference = Reference()
 
 

@@ -6,16 +6,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from conformance.arrays import BITS_DTYPES, Array, as_bits, as_values, decode_table, encode_by_runs
+from conformance.adapter import PRODUCT_OPERATIONS, pair_of
+from conformance.arrays import (
+    BITS_DTYPES,
+    Array,
+    Dots,
+    as_bits,
+    as_values,
+    decode_table,
+    dot_bits,
+    encode_by_runs,
+)
 from conformance.judges import (
     BlockJudge,
     DecodeJudge,
     DequantizeJudge,
     EncodeJudge,
     Judge,
+    MatmulJudge,
+    ProductJudge,
     QuantizeJudge,
 )
 from mxemu import __version__
+from mxemu.accumulation import Accumulation
 from mxemu.block import dequantize_bits, quantize_bits
 from mxemu.formats import (
     BINARY32,
@@ -29,6 +42,7 @@ from mxemu.formats import (
     block_format,
     element,
 )
+from mxemu.formats import find as find_format
 from mxemu.profile import OCP, Profile
 from mxemu.scalar import decode
 from mxemu.scale import encode_scale
@@ -38,6 +52,15 @@ _CARRIER_OF = {
     np.dtype(np.float32): "binary32",
     np.dtype(np.float16): "binary16",
 }
+
+
+# Of all pairs of formats those that every part of a mixed product meets in.
+_MIXED = (
+    ("MXFP8_E4M3", "MXFP4_E2M1"),
+    ("MXFP8_E5M2", "MXFP8_E4M3"),
+    ("MXFP6_E3M2", "MXFP6_E2M3"),
+    ("MXFP4_E2M1", "MXINT8"),
+)
 
 
 class Reference:
@@ -55,6 +78,7 @@ class Reference:
         """Everything, in every carrier."""
         elements = [fmt.name for fmt in MX_ELEMENTS]
         blocks = [fmt.name for fmt in CONCRETE]
+        pairs = {"formats": [*blocks, *map(list, _MIXED)], "out": "binary32", "c": True}
         return {
             "operations": {
                 "encode": {
@@ -65,8 +89,10 @@ class Reference:
                 "decode": {"formats": [*elements, E8M0.name], "carriers": ["binary32"]},
                 "quantize": {"formats": blocks, "carriers": list(CARRIERS)},
                 "dequantize": {"formats": blocks, "carriers": ["binary32"]},
+                **dict.fromkeys(PRODUCT_OPERATIONS, pairs),
             },
             "profile": "ocp",
+            "accumulation": "exact",
         }
 
     def encode(self, values: Array, name: str, profile: Profile = OCP) -> Array:
@@ -92,6 +118,56 @@ class Reference:
         """Values of blocks."""
         rows = np.column_stack([scales, codes]).astype(np.int64)
         return as_values(self.dequantize_bits(rows, block_format(name), BINARY32), "binary32")
+
+    def dot(
+        self,
+        sa: Array | None,
+        a: Array,
+        sb: Array | None,
+        b: Array,
+        c: Array | None,
+        names: tuple[str, str],
+        accumulation: Accumulation | str,
+    ) -> Array:
+        """Bits of dot products in binary32."""
+        carried = np.zeros(len(a), np.uint32) if c is None else c
+        formats = find_format(names[0]), find_format(names[1])
+        return self.product_bits(Dots(sa, a, sb, b, carried, formats, BINARY32), accumulation)
+
+    def matmul(
+        self,
+        sa: Array | None,
+        a: Array,
+        sb: Array | None,
+        b: Array,
+        c: Array | None,
+        names: tuple[str, str],
+        accumulation: Accumulation | str,
+    ) -> Array:
+        """Bits of a matrix product in binary32."""
+        shape = len(a), len(b)
+        rows, columns = (place.ravel() for place in np.indices(shape))
+        carried = np.zeros(a.shape[:1] + b.shape[:1], np.uint32) if c is None else c
+        dots = Dots(
+            None if sa is None else sa[rows],
+            a[rows],
+            None if sb is None else sb[columns],
+            b[columns],
+            carried.ravel(),
+            (find_format(names[0]), find_format(names[1])),
+            BINARY32,
+        )
+        return self.grid_bits(dots, shape, accumulation).reshape(shape)
+
+    def product_bits(self, dots: Dots, accumulation: Accumulation | str) -> Array:
+        """Bits of dot products."""
+        return dot_bits(dots, accumulation)
+
+    def grid_bits(
+        self, dots: Dots, shape: tuple[int, int], accumulation: Accumulation | str
+    ) -> Array:
+        """Bits of a matrix product, row after row; ``dots`` holds every pair of rows."""
+        return self.product_bits(dots, accumulation)
 
     def encode_bits(
         self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
@@ -122,6 +198,9 @@ class Reference:
 
     def touches(self, judge: Judge) -> bool:
         """Whether this member's mistake can show in a judge's group."""
+        if isinstance(judge, ProductJudge):
+            mine = not self.formats or bool({*self.formats} & {*pair_of(judge.label)})
+            return judge.operation in self.operations and mine
         operation = _OPERATION_OF.get(type(judge), "")
         fmt = (
             judge.fmt.name
@@ -139,6 +218,19 @@ class Reference:
         """What this member gives for a judge's cases, or for some of them."""
         inputs = judge.cases.inputs if rows is None else judge.cases.inputs[rows]
         match judge:
+            case MatmulJudge():
+                grids = [
+                    self.grid_bits(
+                        judge.layout.dots(judge.cases.inputs[grid.ravel()]),
+                        grid.shape,
+                        judge.accumulation,
+                    )
+                    for grid in judge.grids
+                ]
+                found = np.concatenate(grids)
+                return found if rows is None else found[rows]
+            case ProductJudge():
+                return self.product_bits(judge.layout.dots(inputs), judge.accumulation)
             case EncodeJudge():
                 return self.encode_bits(inputs, judge.element, judge.carrier, profile)
             case DecodeJudge():

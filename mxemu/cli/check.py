@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mxemu.cli.options import read_profile
+from mxemu.cli.options import read_accumulation, read_profile, read_table
 from mxemu.errors import MxemuError, unknown
 from mxemu.formats import carrier, find
 from mxemu.profile import Profile, Rounding
@@ -18,6 +18,7 @@ from mxemu.profile import from_mapping as profile_from_mapping
 if TYPE_CHECKING:
     from conformance.known import Comparison
     from conformance.runner import Filters, Request, Run
+    from conformance.verdict import Group
 
 _EPILOG = """\b
 TARGET is one of
@@ -27,7 +28,7 @@ TARGET is one of
 each with [variant] after it where the subject has variants.
 
 \b
-Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 another legal profile than --profile   4 nothing to judge
+Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 legal, but not as asked for   4 nothing to judge
 """
 
 
@@ -44,9 +45,18 @@ Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 another legal profile than 
     help="Compare with this profile (a preset or a TOML file) instead of the declared one.",
 )
 @click.option(
+    "--accumulation",
+    help="Compare dot products with this one (a preset or a TOML file) instead of the declared one.",
+)
+@click.option(
     "--operation", "operations", multiple=True, help="Only this operation; may be repeated."
 )
-@click.option("--format", "formats", multiple=True, help="Only this format; may be repeated.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    help="Only this format, or A,B for products of two; may be repeated.",
+)
 @click.option(
     "--carrier",
     "carriers",
@@ -85,12 +95,14 @@ def check(context: click.Context, /, target: str, **options: Any) -> None:
 
     filters = Filters(
         tuple(_operation(name) for name in options["operations"]),
-        tuple(find(name).name for name in options["formats"]),
+        tuple(_format(name) for name in options["formats"]),
         tuple(carrier(name).name for name in options["carriers"]),
     )
     asked = _profile(options["profile"]) if options["profile"] else None
     if asked is not None and asked.rounding is Rounding.STOCHASTIC:
         raise MxemuError("a check under STOCHASTIC rounding needs the random words that were used")
+    if options["accumulation"]:
+        options["accumulation"] = read_accumulation(options["accumulation"])
     run, comparison = _run(target, asked, filters, options)
     code = exit_code(run, comparison)
     _write(_render(run, code, comparison, options["output_format"]), options["output"])
@@ -100,24 +112,24 @@ def check(context: click.Context, /, target: str, **options: Any) -> None:
 def _operation(name: str) -> str:
     from conformance.runner import CHECKED
 
-    if name not in CHECKED:
-        raise unknown("operation", name, CHECKED)
-    return name
+    for known in CHECKED:
+        if known.replace("_", "-") == name.replace("_", "-"):
+            return known
+    raise unknown("operation", name, CHECKED)
+
+
+def _format(name: str) -> str:
+    """The name of a format, or a pair of them as the groups of products are called."""
+    from conformance.adapter import find_pair
+
+    return find_pair(name) if "," in name else find(name).name
 
 
 def _profile(name: str) -> Profile:
     """A preset by name, with changes behind commas, or the table of a TOML file."""
     if not name.endswith(".toml"):
         return read_profile(name)
-    import tomllib
-
-    try:
-        table = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MxemuError(f"profile {name}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise MxemuError(f"profile {name}: {error}") from None
-    return profile_from_mapping(table)
+    return profile_from_mapping(read_table(name))
 
 
 def _run(
@@ -135,6 +147,7 @@ def _run(
     )
     try:
         run = Run(target, subject.introduce(), options["level"], asked)
+        run.asked_accumulation = options["accumulation"]
         try:
             check(subject, run, filters, Progress())
         except KeyboardInterrupt:
@@ -161,8 +174,14 @@ def exit_code(run: Run, comparison: Comparison | None = None) -> int:
     )
     if not judged:
         return 4
-    other = any(group.hypotheses and group.counts["free"] for group in run.groups)
-    return 3 if run.asked is not None and other else 0
+    return 3 if any(_is_other(group, run) for group in run.groups) else 0
+
+
+def _is_other(group: Group, run: Run) -> bool:
+    """Whether a group follows another convention than the one that was asked for."""
+    if group.accumulation is not None:
+        return run.asked_accumulation is not None and group.counts["free"] > 0
+    return run.asked is not None and bool(group.hypotheses) and group.counts["free"] > 0
 
 
 def _render(run: Run, code: int, comparison: Comparison | None, output_format: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from mxemu.accumulation import Accumulation
 from mxemu.block import value_bits
-from mxemu.errors import BadFormat, BadValue, UnknownName
+from mxemu.errors import BadFile, BadFormat, BadValue, UnknownName
 from mxemu.formats import (
     BLOCK_FORMATS,
     BlockFormat,
@@ -25,6 +27,39 @@ from mxemu.value import parse
 
 _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def read_table(path: str) -> dict[str, Any]:
+    """The table of a TOML file.
+
+    Raises
+    ------
+    BadFile
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path}: {error}") from None
+
+
+def read_accumulation(text: str) -> Accumulation:
+    """An accumulation by its name, or from a TOML file.
+
+    Raises
+    ------
+    UnknownName, BadFile, BadFormat
+    """
+    # The presets are read from their file only where one is asked for.
+    from mxemu.accumulations import find as find_accumulation
+    from mxemu.accumulations import from_mapping
+
+    if not text.strip().endswith(".toml"):
+        return _hinted("mxemu list accumulations", find_accumulation, text)
+    return from_mapping({"name": Path(text).stem, **read_table(text.strip())})
 
 
 def read_profile(text: str) -> Profile:

@@ -12,7 +12,7 @@ from mxemu.errors import unknown
 from mxemu.profile import PRESETS, SCALE_RULES, ScaleRule
 
 # Importing them fills the register of implementing functions.
-_CORE = ("formats", "profile", "scalar", "scale", "block")
+_CORE = ("formats", "profile", "scalar", "scale", "block", "accumulation", "products")
 
 # A command that shows the clause at work: the longest beginning of the id counts.
 _EXAMPLES = {

@@ -291,3 +291,101 @@ class BiasOneTooLarge(Stranger):
         half = codes.astype(np.uint16) << 8
         with np.errstate(invalid="ignore"):
             return half.view(np.float16).astype(np.float32) / 2
+
+
+class Products(Stranger):
+    """Dot products without C in binary64, which holds sums of E2M1 products exactly, rounded once to binary32."""
+
+    formats: tuple[str, ...] = ("MXFP4_E2M1",)
+    operation = "dot"
+    accumulation: str | None = None
+
+    @property
+    def capabilities(self):
+        offered = {self.operation: {"formats": list(self.formats)}}
+        return {"operations": offered, "accumulation": self.accumulation}
+
+    def elements(self, codes, name):
+        table = E2M1 if name == "MXFP4_E2M1" else np.append(E4M3, np.nan)
+        return np.concatenate([table, -table])[codes]
+
+    def factors(self, scales):
+        return np.where(scales == 255, np.nan, np.exp2(scales.astype(np.float64) - 127))
+
+    def products(self, sa, a, sb, b, names):
+        k = a.shape[1] // sa.shape[1]
+        scales = np.repeat(self.factors(sa) * self.factors(sb), k, axis=1)
+        return self.elements(a, names[0]) * self.elements(b, names[1]) * scales
+
+    def total(self, products):
+        return products.sum(axis=1) + 0.0
+
+    def dot(self, sa, a, sb, b, c, names):
+        with np.errstate(over="ignore"):
+            found = self.total(self.products(sa, a, sb, b, names)).astype(np.float32)
+        return found.view(np.uint32)
+
+
+class RightProducts(Products):
+    """Right for one block."""
+
+    accumulation = "exact"
+
+
+class AddsInBinary32(Products):
+    """Each product rounded to binary32, and each sum in turn."""
+
+    formats = ("MXFP8_E4M3",)
+
+    def total(self, products):
+        total = np.zeros(len(products), np.float32)
+        for column in products.astype(np.float32).T:
+            total = total + column
+        return total
+
+
+class ForgetsAFactor(Products):
+    """The second scale counts only if it is NaN."""
+
+    def products(self, sa, a, sb, b, names):
+        return super().products(sa, a, np.where(sb == 255, 255, 127), b, names)
+
+
+class OneScaleForAll(Products):
+    """All blocks are read with the scales of the first."""
+
+    operation = "dot-general"
+
+    def products(self, sa, a, sb, b, names):
+        first = [np.repeat(scales[:, :1], scales.shape[1], axis=1) for scales in (sa, sb)]
+        return super().products(first[0], a, first[1], b, names)
+
+
+class Backwards(Products):
+    """The second vector runs from its end."""
+
+    def products(self, sa, a, sb, b, names):
+        return super().products(sa, a, sb, b[:, ::-1], names)
+
+
+class ScaleIsNeverNan(Products):
+    """The scale 0xFF is clamped to 0xFE."""
+
+    def factors(self, scales):
+        return np.exp2(np.minimum(scales, 254).astype(np.float64) - 127)
+
+
+class EndsAt65504(Products):
+    """Partial sums in binary16 before the scales are applied."""
+
+    formats = ("MXFP8_E4M3",)
+
+    def dot(self, sa, a, sb, b, c, names):
+        with np.errstate(all="ignore"):
+            total = np.zeros(len(a), np.float16)
+            for x, y in zip(
+                self.elements(a, names[0]).T, self.elements(b, names[1]).T, strict=True
+            ):
+                total = total + (x * y).astype(np.float16)
+            scaled = total * self.factors(sa[:, 0]) * self.factors(sb[:, 0])
+            return scaled.astype(np.float32).view(np.uint32)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conformance import zoo
+from conformance.adapter import PRODUCT_OPERATIONS
 from conformance.judges import Side, side
 from conformance.report import json_report, text
 from conformance.report.findings import findings
@@ -99,6 +100,7 @@ def test_a_report_of_every_kind_of_finding_is_valid() -> None:
         "decode",
         "quantize",
         "dequantize",
+        *PRODUCT_OPERATIONS,
     }
     failing = in_process(floats())
     VALIDATOR.validate(json_report.record(failing, 1))
@@ -139,6 +141,7 @@ def test_what_the_object_says() -> None:
         "of": 1213,
         "clauses": [],
         "note": "ties-to-even",
+        "also": [],
     }
     first = encode["first_failure"]
     assert first["input"] == {"label": "in", "hex": "0x3F400000", "fields": "", "value": "0.75"}

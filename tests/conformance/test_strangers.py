@@ -155,3 +155,37 @@ def test_a_mistake_that_explains_little_of_what_is_wrong_is_not_named() -> None:
     whole, part = run(strangers.AddsLessThanHalf()), run(strangers.HalvesToByte())
     assert only(whole).hypotheses[0].complete
     assert only(part).hypotheses == []
+
+
+# Dot products.
+
+
+def test_right_products_pass() -> None:
+    found = run(strangers.RightProducts(), level="core")
+    assert [group.verdict for group in found.groups] == ["pass"]
+
+
+def test_sums_in_binary32_are_free_and_named() -> None:
+    group = only(run(strangers.AddsInBinary32()))
+    assert (group.verdict, group.hypotheses[0].name) == ("free", "fp32-sequential")
+
+
+# The clauses of what no accumulation does, and the mistake that it is called, or comes closest to.
+WRONG_PRODUCTS = {
+    strangers.ForgetsAFactor: ({"MX-6.1-DOT"}, "second-scale-dropped"),
+    strangers.OneScaleForAll: ({"MX-6.2-SUM", "MX-5.1-NANSCALE"}, None),
+    strangers.Backwards: ({"MX-6.1-DOT"}, None),
+    strangers.ScaleIsNeverNan: ({"MX-5.1-NANSCALE"}, None),
+    strangers.EndsAt65504: ({"MX-6.1-DOT"}, None),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_PRODUCTS, ids=lambda kind: kind.__name__)
+def test_wrong_products_fail_under_their_clauses(kind: type[strangers.Stranger]) -> None:
+    clauses, name = WRONG_PRODUCTS[kind]
+    found = run(kind())
+    group = only(found)
+    failing = {cluster.first.clause for cluster in group.clusters if cluster.verdict == "FAIL"}
+    assert (group.verdict, exit_code(found)) == ("FAIL", 1)
+    assert failing - {"MX-6.1-PREC"} == clauses
+    assert [one.name for one in group.hypotheses] == ([name] if name else [])

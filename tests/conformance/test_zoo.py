@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 
 from conformance import zoo
+from conformance.adapter import PRODUCT_OPERATIONS
 from conformance.judges import (
     DecodeJudge,
     DequantizeJudge,
     EncodeJudge,
     Judge,
+    ProductJudge,
     QuantizeJudge,
     ScaleCastJudge,
+    product_judge,
 )
 from conformance.notes import NOTES
 from conformance.runner import Filters, Run, check
 from conformance.verdict import Group, Terms, judge_group
 from conformance.worker import InProcess
 from conformance.zoo.reference import Reference
+from mxemu.accumulation import EXACT
+from mxemu.accumulations import ACCUMULATIONS
 from mxemu.cli.check import exit_code
 from mxemu.formats import BINARY32, CARRIERS, E8M0, block_format, element
 from mxemu.profile import OCP, Profile
@@ -33,6 +38,12 @@ FORMATS = {
     "decode": ("E4M3", "E2M1", "INT8", "E8M0"),
     "quantize": ("MXFP8_E4M3", "MXFP4_E2M1"),
     "dequantize": ("MXFP8_E4M3", "MXFP8_E5M2", "MXFP4_E2M1", "MXINT8"),
+}
+
+PRODUCTS = {
+    "dot": ("MXFP8_E4M3", "MXFP8_E5M2", "MXINT8", "MXFP8_E5M2,MXFP8_E4M3"),
+    "dot-general": ("MXFP8_E4M3",),
+    "matmul": ("MXFP8_E4M3",),
 }
 
 # Members that are the same function as an earlier one, on these formats.
@@ -64,6 +75,12 @@ CHOICES = {
     "scale-cast-special": (ScaleCastJudge(E8M0, BINARY32, "smoke"), {"scale_zero": "nan"}),
 }
 
+# Themes of dot products in which only accumulations differ, and one that does.
+ACCUMULATION_CHOICES = {
+    "cancellation-depth": "nv-hopper-fp8-wgmma",
+    "term-order": "fp32-sequential",
+}
+
 SWEEPS = {"every-input", "every-upper-half", "random"}  # stand for no mistake in particular
 
 # Notes that no case carries and no member has, with the reason.
@@ -86,6 +103,8 @@ class Caught:
 def judges_of(member: Reference) -> list[Judge]:
     """The judges of the groups in which a member's mistake can show, a few formats and carriers."""
     found: list[Judge] = []
+    if member.operations[0] in PRODUCTS:
+        return _product_judges_of(member)
     for operation in member.operations:
         names = [
             name for name in FORMATS[operation] if not member.formats or name in member.formats
@@ -95,6 +114,18 @@ def judges_of(member: Reference) -> list[Judge]:
         for name in names:
             found += [judge(operation, name, carrier) for carrier in _carriers(member, operation)]
     return found
+
+
+def _product_judges_of(member: Reference) -> list[Judge]:
+    """Matrix products only for what is wrong with them alone: they are few results, and the rows are those of dot."""
+    operations = member.operations if member.note == "matrix-row" else member.operations[:2]
+    some = [
+        product_judge(operation, label, BINARY32, "smoke", True, EXACT)
+        for operation in operations
+        if operation in PRODUCTS
+        for label in PRODUCTS[operation]
+    ]
+    return [one for one in some if member.touches(one)]
 
 
 def _carriers(member: Reference, operation: str) -> tuple[str, ...]:
@@ -130,11 +161,14 @@ def caught(member: Reference) -> Caught:
             found.themes |= {one.cases.notes[theme] for theme in np.unique(one.cases.theme[wrong])}
             group = Group(*_names(one), profile)
             nothing = np.zeros(len(one.cases), dtype=bool)
-            found.groups.append(judge_group(group, one, observed, nothing, Terms(profile, True)))
+            terms = Terms(profile, True, accumulation=EXACT)
+            found.groups.append(judge_group(group, one, observed, nothing, terms))
     return found
 
 
 def _names(one: Judge) -> tuple[str, str, str]:
+    if isinstance(one, ProductJudge):
+        return one.operation, one.label, one.carrier.name
     operation = type(one).__name__.removesuffix("Judge").lower()
     fmt = one.fmt if isinstance(one, (QuantizeJudge, DequantizeJudge)) else one.element
     return operation, fmt.name, one.carrier.name  # type: ignore[attr-defined]
@@ -189,7 +223,7 @@ def test_the_reference_passes_everything() -> None:
     run = Run("reference", subject.introduce(), "smoke", None)
     check(subject, run, Filters(carriers=("binary32", "binary16")))
     assert {group.verdict for group in run.groups} == {"pass"}
-    assert {group.operation for group in run.groups} == {*FORMATS}
+    assert {group.operation for group in run.groups} == {*FORMATS, *PRODUCT_OPERATIONS}
     assert not any(group.counts["free"] for group in run.groups)
     assert exit_code(run) == 0
 
@@ -203,7 +237,12 @@ def themes() -> set[str]:
     some += [judge("quantize", "MXFP8_E4M3", "binary32")]
     some += [judge("dequantize", name, "binary32") for name in FORMATS["dequantize"]]
     some += [ScaleCastJudge(E8M0, BINARY32, "smoke")]
+    some += [product_judge(*key, BINARY32, "smoke", True, EXACT) for key in _product_keys()]
     return {one.cases.notes[theme] for one in some for theme in np.unique(one.cases.theme)}
+
+
+def _product_keys() -> list[tuple[str, str]]:
+    return [(operation, label) for operation, labels in PRODUCTS.items() for label in labels]
 
 
 def killers() -> dict[str, list[str]]:
@@ -225,7 +264,7 @@ def test_every_note_that_a_case_carries_catches_its_mistake() -> None:
     for note, members in found.items():
         print(f"{note:24} {', '.join(members)}")
     idle = {note for note, members in own.items() if not members}
-    assert idle == set(CHOICES) | SWEEPS
+    assert idle == set(CHOICES) | set(ACCUMULATION_CHOICES) | SWEEPS
 
 
 @pytest.mark.parametrize("note", CHOICES)
@@ -236,6 +275,14 @@ def test_a_note_of_a_choice_tells_the_choices_apart(note: str) -> None:
     differs = observed[0] != observed[1]
     rows = differs.any(axis=1) if differs.ndim == 2 else differs
     assert note in {one.cases.notes[theme] for theme in one.cases.theme[rows]}
+
+
+@pytest.mark.parametrize("note", ACCUMULATION_CHOICES)
+def test_a_note_of_accumulations_tells_some_apart(note: str) -> None:
+    one = product_judge("dot-general", "MXFP8_E4M3", BINARY32, "smoke", True, EXACT)
+    other = one.expected(ACCUMULATIONS[ACCUMULATION_CHOICES[note]])
+    differs = one.differ(one.expected(EXACT), other)
+    assert note in {one.cases.notes[theme] for theme in one.cases.theme[differs]}
 
 
 def _outcome(one: Judge, profile: Profile) -> np.ndarray:
