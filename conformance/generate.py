@@ -13,12 +13,16 @@ import inspect
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import mxemu
+from conformance.figures import figures
 from conformance.notes import NOTES
 from conformance.traceability import (
     ROOT,
@@ -29,8 +33,11 @@ from conformance.traceability import (
     naming_tests,
     untraced,
 )
+from mxemu.accumulation import KINDS, Accumulation, Fuse, Round
+from mxemu.accumulations import ACCUMULATIONS
 from mxemu.block import value_bits
 from mxemu.clauses import CLAUSES, Clause
+from mxemu.explain.dots import GRADES, describe, specials
 from mxemu.formats import (
     BLOCK_FORMATS,
     CARRIERS,
@@ -111,6 +118,9 @@ def _pages(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/traceability.md", _render("traceability.md", **_traces(root))
     yield "docs/reference/formats.md", _render("formats.md", **_formats())
     yield "docs/reference/profiles.md", _render("profiles.md", **_profiles())
+    yield "docs/reference/accumulations.md", _render("accumulations.md", **_accumulations())
+    for name, figure in figures().items():
+        yield f"docs/reference/{name}", figure
     for element in (*MX_ELEMENTS, E8M0):
         page = _render("codes.md", element=element, **_codes(element))
         yield f"docs/reference/codes/{element.name.lower()}.md", page
@@ -407,10 +417,78 @@ def _field(name: str) -> dict[str, Any]:
     }
 
 
+# Accumulations.
+
+
+def _accumulations() -> dict[str, Any]:
+    """Every named accumulation with the sentence that its record gives, the grades, and the fields of the records."""
+    rows = [
+        {
+            "record": record,
+            "does": describe(record),
+            "specials": specials(record),
+            "operands": ", ".join(record.operands) or "any",
+        }
+        for record in ACCUMULATIONS.values()
+    ]
+    counts = Counter(record.grade for record in ACCUMULATIONS.values())
+    records = {"Accumulation": Accumulation, "Fuse": Fuse, "Round": Round}
+    records |= {kind.__name__: kind for kind in KINDS.values()}
+    return {
+        "rows": rows,
+        "grades": [(grade.value, words, counts[grade]) for grade, words in GRADES.items()],
+        "records": [
+            (name, _first_line(record), _record_fields(record)) for name, record in records.items()
+        ],
+    }
+
+
+def _record_fields(record: Any) -> list[dict[str, str]]:
+    """The fields of a record: name, default, and what its docstring or its kind of choice says."""
+    described = _parameters(record)
+    return [
+        {
+            "name": one.name,
+            "default": _default_text(one),
+            "says": described.get(one.name, "").replace("``", "`") or _choice_text(one),
+        }
+        for one in fields(record)
+    ]
+
+
+def _choice_text(one: Any) -> str:
+    """The members of the enumeration that a field holds; else what all fields of its name are."""
+    kind = type(one.default)
+    if not issubclass(kind, Enum):
+        return _SAYS[one.name]
+    members = ", ".join(str(member.value) for member in kind)
+    return f"{_first_line(kind)} One of {members}."
+
+
+_SAYS = {
+    "name": "By which it is listed.",
+    "node": "Which terms meet in which sum.",
+    "step": "The `Fuse` of each sum.",
+    "inner": "Reduces the terms without C.",
+    "outer": "Reduces the results of `inner`, with C.",
+    "leaf": "Terms of the smallest sums.",
+    "terms": "Each term is rounded first.",
+    "count": "Of lanes.",
+}
+
+
+def _default_text(one: Any) -> str:
+    """A default as it would be written in TOML."""
+    if one.default is MISSING:
+        return "-" if one.default_factory is MISSING else "{}"
+    plainly = getattr(one.default, "value", one.default)
+    return {None: "none", "": '""', (): "[]"}.get(plainly, str(plainly).lower())
+
+
 def _parameters(record: type) -> dict[str, str]:
     """The descriptions of a numpydoc section Parameters, by name; empty where there is none."""
     entry = re.compile(r"^(\w+(?:, \w+)*) : .*\n((?:    .*\n)*)", re.MULTILINE)
-    found = entry.findall(inspect.getdoc(record) or "")
+    found = entry.findall(f"{inspect.getdoc(record) or ''}\n")
     return {name: " ".join(text.split()) for names, text in found for name in names.split(", ")}
 
 

@@ -21,7 +21,7 @@ _COMMANDS = {
     ),
     "explain": (
         "mxemu.cli.explain:explain",
-        "Derive what a code means, or how a value or a block is converted.",
+        "Derive what a code means, how a value or a block is converted, how a dot product adds up.",
     ),
     "table": (
         "mxemu.cli.table:table",
@@ -38,7 +38,7 @@ _COMMANDS = {
     ),
     "list": (
         "mxemu.cli.listing:listing",
-        "List formats, profiles, subjects, clauses, notes or scale rules.",
+        "List formats, profiles, accumulations, subjects, clauses, notes or scale rules.",
     ),
     "rule": ("mxemu.cli.rule:rule", "Say what a clause, a note or a scale rule is about."),
     "doctor": ("mxemu.cli.doctor:doctor", "Show versions, and what is missing."),
@@ -52,10 +52,11 @@ Try first:
   mxemu explain E4M3 0x5D                 what a code means, and which reals round to it
   mxemu explain quantize MXFP4 7 -1 0.3   a block step by step, and what other profiles make of it
   mxemu table E2M1                        every code of a format
-  mxemu list formats                      what there is: formats, profiles, subjects, clauses, notes, rules
+  mxemu list formats                      what there is: formats, profiles, accumulations, subjects, clauses, notes
 
 Then:
   mxemu rule MX-6.3-SCALE                 what a clause asks for, and where it is implemented
+  mxemu explain dot --help                a dot product sum by sum, and which bits a matrix unit loses
   mxemu compare --help                    what each block format loses on the numbers of a file
   mxemu quantize --help                   numbers in a file of any size to blocks; dequantize is the way back
   mxemu COMMAND --help                    everything else"""

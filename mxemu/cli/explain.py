@@ -1,4 +1,4 @@
-"""``mxemu explain``: one code, one value, or one block."""
+"""``mxemu explain``: one code, one value, one block, or one dot product."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from mxemu.errors import BadFormat, MxemuError, Unsupported
 from mxemu.explain import explain_block, explain_code, explain_value, read_code
 from mxemu.formats import BlockFormat
 
-# Words at the place of a format that mean something else, or will.
-_LATER = {"dot": "explaining a dot product comes with the dot products, in a later version"}
+# A word at the place of a format that will mean something else.
 _TOKEN = "mxr1:"  # noqa: S105 - the start of a replay token
 
 _UNKNOWN_AS_ARGUMENTS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
 class ExplainGroup(click.Group):
-    """``quantize`` is a command of its own; anything else is a format."""
+    """``quantize`` and ``dot`` are commands of their own; anything else is a format."""
 
     def resolve_command(
         self,
@@ -36,11 +35,16 @@ class ExplainGroup(click.Group):
         if "quantize" in words:
             place = words.index("quantize")
             return "quantize", quantize, args[:place] + args[place + 1 :]
+        if words[:1] == ["dot"]:
+            from mxemu.cli.explain_dot import dot
+
+            return "dot", dot, args[1:]
         return "", one, args
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "FORMAT CODE-or-VALUE [OPTIONS]")
         formatter.write_usage(ctx.command_path, "quantize BLOCKFORMAT V1 [V2 ...] [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "dot FORMAT[,FORMAT] --a LIST --b LIST [OPTIONS]")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         click.Command.format_options(one, ctx, formatter)
@@ -56,7 +60,7 @@ class ExplainOne(click.Command):
 @click.group(cls=ExplainGroup, invoke_without_command=True, context_settings=_UNKNOWN_AS_ARGUMENTS)
 @click.pass_context
 def explain(ctx: click.Context) -> None:
-    """Derive what a code means, how a value becomes a code, or how a block is quantized.
+    """Derive what a code means, how a value becomes a code, how a block is quantized, or a dot product added up.
 
     A code is 0x5D, 0b0_1011_101 or '#93'. Anything else is a value, taken exactly: 0.1, -1e-3, 7/512, 0x1.8p3, 2^-9,
     inf, nan.
@@ -67,6 +71,7 @@ def explain(ctx: click.Context) -> None:
     mxemu explain E8M0 0x00
     mxemu explain binary32 0.1
     mxemu explain quantize MXFP8_E4M3 957 902.4 --profile rceil
+    mxemu explain dot E4M3 --a 1,2,448 --b 0.5,1,-448 --accumulation nv-hopper-fp8-wgmma
     """
     if ctx.invoked_subcommand is None:
         raise click.UsageError("expected a format and one code or value")
@@ -145,8 +150,6 @@ def _refuse_options(words: Iterable[str]) -> None:
 
 def _refuse_reserved(words: Iterable[str]) -> None:
     for word in words:
-        if word.lower() in _LATER:
-            raise Unsupported(_LATER[word.lower()])
         if word.lower().startswith(_TOKEN):
             raise _replay_later()
 

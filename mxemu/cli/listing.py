@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mxemu.clauses import CLAUSES
 from mxemu.cli.options import output_format_option
-from mxemu.cli.text import columns, value_text, wrapped
+from mxemu.cli.text import WIDTH, columns, value_text, wrapped
 from mxemu.formats import BLOCK_FORMATS, CARRIERS, ELEMENTS, MX_ELEMENTS, BlockFormat, ElementFormat
 from mxemu.profile import FIELDS, PRESETS, SCALE_RULES, alternatives, plain
 
-_KINDS = ("formats", "profiles", "subjects", "clauses", "notes", "rules")
+if TYPE_CHECKING:
+    from mxemu.accumulation import Accumulation
+
+_KINDS = ("formats", "profiles", "accumulations", "subjects", "clauses", "notes", "rules")
+
+# What says more about one thing of a kind.
+_MORE = {
+    "formats": "try mxemu table",
+    "subjects": "try mxemu check",
+    "clauses": "try mxemu rule",
+    "notes": "try mxemu rule",
+    "rules": "try mxemu rule",
+}
 
 # A list as objects for programs, and as lines for people.
 _Listing = tuple[list[dict[str, Any]], list[str]]
@@ -22,12 +35,20 @@ _Listing = tuple[list[dict[str, Any]], list[str]]
 
 @click.command()
 @click.argument("kind", metavar="KIND", type=click.Choice(_KINDS))
+@click.argument("name", metavar="[NAME]", required=False)
 @output_format_option("text", "json")
-def listing(kind: str, output_format: str) -> None:
-    """List one KIND of thing: formats, profiles, subjects, clauses, notes (mistakes) or rules (of scales)."""
+def listing(kind: str, name: str | None, output_format: str) -> None:
+    """List one KIND of thing: formats, profiles, accumulations, subjects, clauses, notes (mistakes), rules (of scales).
+
+    An accumulation that is named is printed as TOML, to copy and change.
+    """
+    if name is not None and kind != "accumulations":
+        more = f"; {_MORE[kind]} {name}" if kind in _MORE else ""
+        raise click.UsageError(f"list {kind} takes no name{more}")
     makers: dict[str, Callable[[], _Listing]] = {
         "formats": _formats,
         "profiles": _profiles,
+        "accumulations": lambda: _accumulations(name),
         "subjects": _subjects,
         "clauses": _clauses,
         "notes": _notes,
@@ -122,6 +143,66 @@ def _profiles() -> _Listing:
         words = ", ".join([own, *others]) if others else _NUMBERS[name]
         lines += ["  " + name, *wrapped(words, indent=6)]
     return objects, lines
+
+
+def _accumulations(name: str | None) -> _Listing:
+    from mxemu.accumulations import ACCUMULATIONS, to_mapping
+    from mxemu.cli.options import read_accumulation
+    from mxemu.explain.sentences import describe, specials
+
+    found = list(ACCUMULATIONS.values()) if name is None else [read_accumulation(name)]
+    objects = [
+        {
+            "name": each.name,
+            "grade": each.grade.value,
+            "operands": list(each.operands),
+            "does": describe(each),
+            "specials": specials(each),
+            "note": each.note,
+            "source": each.source,
+            "record": to_mapping(each),
+        }
+        for each in found
+    ]
+    return objects, _accumulation_lines(found) if name is None else _record_lines(found[0])
+
+
+def _accumulation_lines(found: list[Accumulation]) -> list[str]:
+    """Three lines for each: name and grade, what it does, where it is seen; and what the grades mean."""
+    from mxemu.explain.sentences import GRADES, describe
+
+    lines = []
+    heads = columns((each.name, each.grade.value, ", ".join(each.operands)) for each in found)
+    for each, head in zip(found, heads, strict=True):
+        lines += [head, *wrapped(f"{describe(each)}.", indent=4)]
+        lines += wrapped(" ".join(filter(None, (each.note, each.source))), indent=4)
+    lines += ["", "What the agreement with the unit rests on:"]
+    lines += columns((f"  {grade.value}", words) for grade, words in GRADES.items())
+    tail = (
+        "e is the exponent that the terms of one sum are aligned to. No accumulation is the MX specification, which "
+        "leaves order and precision open. Made to measure: kulisch(width, lsb), or a TOML file; "
+        "mxemu list accumulations NAME prints one to start from."
+    )
+    return [*lines, "", *wrapped(tail)]
+
+
+def _record_lines(record: Accumulation) -> list[str]:
+    """An accumulation as TOML, under what it does."""
+    import tomli_w
+
+    from mxemu.accumulations import to_mapping
+    from mxemu.explain.sentences import describe, specials
+
+    words = wrapped(f"{describe(record)}. {specials(record)}.", WIDTH - 2)
+    written = tomli_w.dumps(to_mapping(record))
+    # Lists hold numbers and names; one line each reads better than one line for each of them.
+    flat = re.sub(r"\[\n((?: +[^\n]*,\n)+)\]", lambda found: _flat(found[1]), written)
+    return [*("# " + line for line in words), *flat.splitlines()]
+
+
+def _flat(lines: str) -> str:
+    """A list of one line from the lines of its members."""
+    return "[" + ", ".join(line.strip().rstrip(",") for line in lines.splitlines()) + "]"
 
 
 def _subjects() -> _Listing:

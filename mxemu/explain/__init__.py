@@ -4,7 +4,8 @@ Nothing is decided here. The functions call `scalar`, `scale` and `block`, and l
 side by side; drawing them is left to others, such as the command line.
 
 Reading order: `text` and `conversion`, the words and the one conversion that all others use; `line`, the reals that
-become a code; `codes` (`explain_code`); `values` (`explain_value`); `steps` and `blocks` (`explain_block`).
+become a code; `codes` (`explain_code`); `values` (`explain_value`); `steps` and `blocks` (`explain_block`); `sentences`
+and `dots` (`mxemu.explain.dots.explain_dot`), which are imported on their own.
 """
 
 from __future__ import annotations

@@ -314,7 +314,19 @@ MX-6.2-SUM  DEF, section 6.2: General dot product sums over blocks
   The general dot product of vectors of several blocks is the sum of the dot products of
   corresponding blocks.
 
-  implemented by   nothing yet; due in mxemu 0.3
+  implemented by   mxemu.products.dot
+  notes            product-of-codes  A code that only a product shows to be misread
+                   product-lane      A lane left out of the sum
+                   lane-pairing      Element multiplied with a neighbour's partner
+                   block-scale       Scale of another block
+                   last-block        Last block that is not full
+                   matrix-row        Rows, columns or their scales exchanged
+                   scale-sum         Sum of the two scale exponents
+                   tiny-products     Products below the accumulator's last bit
+                   result-subnormal  Subnormal results
+                   result-overflow   Results beyond the largest number
+                   midway-overflow   Partial sum beyond the range
+                   carried-distance  C far above or below the products
 """,
     "rule log_nearest": """\
 LOG_NEAREST  scale rule: amax / max, closest in the logarithm; MLX
@@ -415,9 +427,9 @@ def test_whole_outputs(words: str) -> None:
             "mxemu explain E2M1 0x5",
         ),
         (
-            "explain dot a b",
-            "explaining a dot product comes with the dot products, in a later version",
-            "",
+            "explain dot E4M3 --a 1",
+            "Missing option '--b'.",
+            "mxemu explain dot --help",
         ),
         ("explain mxr1:9k2", "mxr1:... is reserved for replaying a case, in a later version", ""),
         (

@@ -44,7 +44,7 @@ EARLY = {
 # The same, inside functions.
 LATE = {
     "array": EARLY["array"] | {"pandas"},
-    "cli": {"click", "rich", "conformance"},
+    "cli": {"click", "rich", "conformance", "tomli_w"},
     "conformance": EARLY["conformance"] | {"jinja2"},
     "testing": EARLY["testing"],
 }
