@@ -55,7 +55,7 @@ class ProductExponent(Enum):
 
 
 class ZeroSign(Enum):
-    """The sign of a sum that is, or is rounded to, zero."""
+    """The sign of a sum that is, or is rounded to, zero. Roundings elsewhere, that of the result too, keep the sign."""
 
     IEEE = "ieee"  # -0 if all terms are -0 or a negative sum is rounded to zero; TOWARD_NEGATIVE prefers -0
     POSITIVE = "positive"

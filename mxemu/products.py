@@ -427,6 +427,8 @@ class _Unit:
         result = total
         for rounding in step.out:
             result = self._round(result, rounding)
+            if self.record.zero_sign is ZeroSign.POSITIVE and result.is_zero:
+                result = result._replace(sign=0)
         if self.keep:
             aligned = reference if step.fraction_bits is not None else None
             self.trace.append(Added(tuple(cuts), last, aligned, quantum, total, result))
@@ -527,20 +529,16 @@ class _Unit:
             full, _ = round_to_multiple(value, unbounded, profile)
             if full.bit_length() - 1 + unbounded < fmt.emin:
                 self.flags |= _TINY
-                return self._zero(value.sign)
+                return ZERO._replace(sign=value.sign)
         if not inexact:
             result = value
         else:
             self.flags |= _TINY if leading < fmt.emin else _INEXACT
         if not multiple:
-            return self._zero(value.sign)
+            return ZERO._replace(sign=value.sign)
         if result.leading > fmt.emax:
             return self._beyond(value.sign, rounding)
         return result
-
-    def _zero(self, sign: int) -> Value:
-        """What a rounding to zero leaves."""
-        return ZERO if self.record.zero_sign is ZeroSign.POSITIVE else ZERO._replace(sign=sign)
 
     def _beyond(self, sign: int, rounding: Round) -> Value:
         """What a rounding beyond the largest finite value leaves."""

@@ -891,6 +891,8 @@ class Accumulator:
         )
         for text in outs:
             found = self.rounded(text, found)
+            if found.kind == "finite" and self.table.get("zero_sign") == "positive":
+                found = number(found.real)  # +0
         return rounded_term(found, outs[-1]) if outs else Term(found, e)
 
     def _cut(self, step: Table, term: Term, e: int | None, bits: int | None) -> Fraction:
@@ -932,8 +934,7 @@ class Accumulator:
         precise = power(leading - mantissa_bits)
         tiny = whole(value.magnitude / precise, value.negative, rounding) * precise < power(emin)
         if found == 0 or ("flush" in words and tiny):
-            positive = self.table.get("zero_sign") == "positive"
-            return Number("finite", value.negative and not positive, Fraction(0))
+            return Number("finite", value.negative, Fraction(0))
         if found < power(2 - emin):
             return Number("finite", value.negative, found)
         if "stop-at-max" in words and _is_towards_zero(constant(rounding), value.negative):

@@ -145,7 +145,7 @@ def dot(
     rows, columns = (np.broadcast_to(_indices(one.lead), shape).ravel() for one in (left, right))
     unit = _Unit(left, right, find_accumulation(accumulation), find_carrier(out), c is not None)
     patterns = np.empty(len(rows), BITS[unit.out.name])
-    carried = _carried(c, shape, unit.out)
+    carried = _carried(c, shape, unit.out, flat=True)
     for part in _parts(len(rows), max(1, _TERMS // max(unit.length, 1))):
         unit.fill(
             patterns[part], rows[part], columns[part], None if carried is None else carried.at(part)
@@ -301,7 +301,7 @@ class _Unit:
             row = np.array([_rounding(record.operand_format)], np.int64)
             own = record.scale_at is ScaleAt.OPERAND
             flat = numbers.reshape(-1, 5), scales.reshape(-1, 5)
-            machine.convert(*flat, self.k, own, row, self._positive)
+            machine.convert(*flat, self.k, own, row)
         return (numbers, scales), places
 
     def _scales(self, one: Vectors) -> Array:
@@ -466,18 +466,21 @@ class Carried:
         return _wide(self.bits.astype(np.uint64).view(np.int64).reshape(-1), self.form)
 
 
-def _carried(c: Any | None, shape: tuple[int, ...], out: FloatFormat) -> Carried | None:
-    """C in the shape of the result."""
+def _carried(
+    c: Any | None, shape: tuple[int, ...], out: FloatFormat, *, flat: bool = False
+) -> Carried | None:
+    """C in the shape of the result, or as one row."""
     if c is None:
         return None
     array = to_array(c)
     found = to_bits(c, out if array.dtype.kind == "u" else None)
     try:
-        return Carried(np.broadcast_to(found.array, shape), found.carrier)
+        whole = np.broadcast_to(found.array, shape)
     except ValueError:
         raise BadShape(
             f"c has shape {array.shape}; expected one that broadcasts to {shape}"
         ) from None
+    return Carried(whole.reshape(-1) if flat else whole, found.carrier)
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -66,9 +66,7 @@ def shifted(mag: int, shift: int, sign: int, mode: int) -> int:
 
 
 @small
-def rounded(
-    sign: int, mag: int, exp: int, kind: int, table: Array, row: int, positive: bool
-) -> _Number:
+def rounded(sign: int, mag: int, exp: int, kind: int, table: Array, row: int) -> _Number:
     """A number in the format of a row of a table of roundings: sign, magnitude, exponent of the last bit, kind."""
     if kind != FINITE or mag == 0:
         return sign, mag, exp, kind
@@ -81,11 +79,11 @@ def rounded(
         full = shifted(mag, unbounded - exp, sign, mode) if unbounded > exp else np.int64(1)
         top = bit_length(full) - 1 + unbounded if unbounded > exp else leading
         if top < emin:
-            return (0 if positive else sign), np.int64(0), np.int64(0), FINITE
+            return sign, np.int64(0), np.int64(0), FINITE
     if quantum > exp:
         mag, exp = shifted(mag, quantum - exp, sign, mode), quantum
     if mag == 0:
-        return (0 if positive else sign), mag, np.int64(0), FINITE
+        return sign, mag, np.int64(0), FINITE
     if bit_length(mag) - 1 + exp > emax:
         towards_zero = mode in (2, 5) or (mode == 3 and sign == 1) or (mode == 4 and sign == 0)
         if table[row, 5] and towards_zero:
@@ -350,7 +348,9 @@ def fuse(
         return
     positive = steps[step, _ZERO] == POSITIVE
     for row in range(steps[step, _FIRST], steps[step, _AFTER]):
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, row, positive)
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, row)
+        if positive and mag == 0 and kind == FINITE:
+            sign = 0
     emin = roundings[steps[step, _AFTER] - 1, 2]
     _set(registers, target, sign, mag, exp, aligned(mag, exp, kind, emin), kind)
 
@@ -382,17 +382,16 @@ def _scale(
     scales: Array,
     row: int,
     roundings: Array,
-    positive: bool,
     target: int,
 ) -> None:
     """A register times a scale: inputs are the register, and the rows of two sets of roundings."""
     sign, mag, exp, kind = scales[row, 0], scales[row, 1], scales[row, 2], scales[row, 4]
     for one in range(inputs[first + 1], inputs[first + 2]):
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, one, positive)
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, one)
     sign, mag, exp, kind = _times(registers, inputs[first], sign, mag, exp, kind)
     emin = np.int64(NONE)
     for one in range(inputs[first + 3], inputs[first + 4]):
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, one, positive)
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, roundings, one)
         emin = roundings[one, 2]
     _set(registers, target, sign, mag, exp, aligned(mag, exp, kind, emin), kind)
 
@@ -415,7 +414,6 @@ def run(
     scales: Array,
     kept: Array,
     digits: Array,
-    positive: bool,
 ) -> None:
     """All instructions on one set of registers."""
     for i in range(len(code)):
@@ -439,7 +437,7 @@ def run(
             own = inputs[first]
             sign, mag, exp, found = rounded(
                 registers[own, 0], registers[own, 1], registers[own, 2], registers[own, 4],
-                roundings, row, positive,
+                roundings, row,
             )  # fmt: skip
             _set(
                 registers,
@@ -451,7 +449,7 @@ def run(
                 found,
             )
         else:
-            _scale(registers, inputs, first, scales, row, roundings, positive, target)
+            _scale(registers, inputs, first, scales, row, roundings, target)
 
 
 # Fields of the options of a product, as `dots` writes them.
@@ -469,7 +467,6 @@ def product(
     block: int,
     options: Array,
     rounding: Array,
-    positive: bool,
     registers: Array,
     place: int,
 ) -> None:
@@ -487,7 +484,7 @@ def product(
     elif own == SCALES:
         exponent = np.int64(0)
     if options[_ROUNDING]:
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, 0, positive)
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, 0)
         exponent = aligned(mag, exp, kind, rounding[0, 2])
     if kind != FINITE or mag == 0:
         _set(registers, place, sign, mag, exp, NONE, kind)
@@ -519,9 +516,7 @@ def to_bits(
 
 
 @small
-def convert(
-    numbers: Array, scales: Array, k: int, scaled: bool, rounding: Array, positive: bool
-) -> None:
+def convert(numbers: Array, scales: Array, k: int, scaled: bool, rounding: Array) -> None:
     """Operands (n, 5) in a format of their own, in place; times their scales (n / k, 5) first if ``scaled``."""
     for place in range(len(numbers)):
         sign, mag, exp, kind = (
@@ -532,7 +527,7 @@ def convert(
         )
         if scaled:
             sign, mag, exp, kind = _times(scales, place // k, sign, mag, exp, kind)
-        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, 0, positive)
+        sign, mag, exp, kind = rounded(sign, mag, exp, kind, rounding, 0)
         _set(numbers, place, sign, mag, exp, aligned(mag, exp, kind, rounding[0, 2]), kind)
 
 
@@ -585,19 +580,18 @@ def dots(
     registers, kept, digits, scales = scratch
     for row in range(len(tensor)):
         _set(scales, 3 * n_blocks + row, tensor[row, 0], tensor[row, 1], tensor[row, 2], 0, FINITE)
-    positive = form[5] == 1
     for i in range(len(pairs)):
         left, right = pairs[i, 0], pairs[i, 1]
         _block_scales(a_scales, left, b_scales, right, scales)
         for first in range(0, length, k):
             for place in range(first, min(first + k, length)):
                 product(
-                    a, left, b, right, scales, first // k, making, rounding, positive, registers, place
+                    a, left, b, right, scales, first // k, making, rounding, registers, place
                 )  # fmt: skip
-        _set(registers, length, c[i, 0], c[i, 1], c[i, 2], c[i, 3], c[i, 4])
-        run(code, inputs, steps, roundings, registers, scales, kept, digits, positive)
+        # Where nothing is added, C comes out as it is, but for the sign of a zero.
+        sign = 0 if length == 0 and form[5] and c[i, 1] == 0 else c[i, 0]
+        _set(registers, length, sign, c[i, 1], c[i, 2], c[i, 3], c[i, 4])
+        run(code, inputs, steps, roundings, registers, scales, kept, digits)
         too_wide[i] = registers[result, 4] == TOO_WIDE
-        if positive and registers[result, 1] == 0 and registers[result, 4] == FINITE:
-            registers[result, 0] = 0
         if not too_wide[i]:
             out[i] = to_bits(registers, result, form[0], form[1], form[2], form[3], form[4])

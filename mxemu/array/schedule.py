@@ -234,7 +234,8 @@ class _Compiler:
     def finish(self, result: int, rounding: Round) -> None:
         """Round the result to the format asked for: in the last sum, if that left it exact."""
         last = self.code[-1] if self.code else None
-        if last and last[0] == FUSE and last[2] == result and self._is_exact(last[1]):
+        keeps = self.record.zero_sign is not ZeroSign.POSITIVE
+        if keeps and last and last[0] == FUSE and last[2] == result and self._is_exact(last[1]):
             step = list(self.steps[last[1]])
             step[_FIRST], step[_AFTER] = self._roundings((rounding,))
             last[1] = len(self.steps)
