@@ -15,7 +15,7 @@ from typing import Any
 
 from mxemu.clauses import implements
 from mxemu.errors import BadFormat, unknown
-from mxemu.formats import CARRIERS, FloatFormat, element, ieee
+from mxemu.formats import BINARY64, CARRIERS, FloatFormat, element, ieee
 from mxemu.profile import Rounding
 
 
@@ -107,6 +107,7 @@ class Round:
 
     def __post_init__(self) -> None:
         _set(self, format=_accumulator(self.format), rounding=_member(Rounding, self.rounding))
+        _flag(self, "flush", "stop_at_max")
         if self.rounding is Rounding.STOCHASTIC:
             raise BadFormat("STOCHASTIC rounding of a sum; an accumulation is deterministic")
 
@@ -163,6 +164,7 @@ class Fuse:
         _set(self, out=_rounds(self.out), align=_member(Rounding, self.align))
         for name in ("fraction_bits", "floor", "carried_bits", "carried_reach", "quantum", "width"):
             _whole(self, name)
+        _flag(self, "saturate")
         if self.align is Rounding.STOCHASTIC:
             raise BadFormat("STOCHASTIC alignment; an accumulation is deterministic")
         if self.fraction_bits is not None and self.quantum is not None:
@@ -219,10 +221,11 @@ class Chain:
 
     def __post_init__(self) -> None:
         _children(self)
-        _set(self, order=tuple(self.order), terms=_round(self.terms))
+        _set(self, order=_tuples(self.order), terms=_round(self.terms))
         _positive("length", self.length)
-        if sorted(self.order) != list(range(len(self.order))):
-            raise BadFormat(f"order {list(self.order)}; expected a permutation of 0, 1, ...")
+        indices = self.order if isinstance(self.order, tuple) else (self.order,)
+        if not all(type(one) is int for one in indices) or {*indices} != {*range(len(indices))}:
+            raise BadFormat(f"order {[*indices]}; expected a permutation of 0, 1, ...")
         if len(self.order) % self.length:
             raise BadFormat(
                 f"order of {len(self.order)} terms; expected whole groups of {self.length}"
@@ -446,6 +449,7 @@ class Accumulation:
             nan_word=_member(NanWord, self.nan_word),
         )
         _whole(self, "product_limit")
+        _flag(self, "scale_zero_code", "scale_unsigned")
         if not isinstance(self.node, Node):
             raise BadFormat(f"node = {self.node!r}; expected one of {', '.join(KINDS)}")
         self._check()
@@ -519,6 +523,9 @@ def accumulator_of(record: Accumulation) -> FloatFormat | None:
     return node.step.out[-1].format if node.step.out else None
 
 
+# Beyond every exponent in use, and far from what would only cost memory.
+_FARTHEST = 1 << 16
+
 _PATTERN = re.compile(r"E(\d{1,2})M(\d{1,3})", re.IGNORECASE)
 
 
@@ -530,7 +537,11 @@ def _accumulator(name: FloatFormat | str) -> FloatFormat:
         match = _PATTERN.fullmatch(name.strip())
         if name.strip().lower() in named:
             return named[name.strip().lower()]
-        found = _pattern(int(match[1]), int(match[2])) if match and int(match[2]) else element(name)
+        if match and (
+            int(match[1]) > BINARY64.exponent_bits or int(match[2]) > BINARY64.mantissa_bits
+        ):
+            raise BadFormat(f"accumulator format {name}; expected at most E11M52")
+        found = _pattern(int(match[1]), int(match[2])) if match else element(name)
     if isinstance(found, FloatFormat) and found.exponent_bits > 1 and found.has_nan:
         plain = _pattern(found.exponent_bits, found.mantissa_bits)
         if replace(found, name=plain.name, origin=plain.origin) == plain:
@@ -572,7 +583,7 @@ def _round(given: Any) -> Round | None:
 
 def _rounds(given: Any) -> tuple[Round, ...]:
     """Roundings, one after the other, from one of them, its text, or a sequence."""
-    listed = [given] if isinstance(given, (Round, str)) else list(given or ())
+    listed = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
     return tuple(found for one in listed if (found := _round(one)) is not None)
 
 
@@ -600,6 +611,14 @@ def _whole(record: Any, name: str) -> None:
     least = {"fraction_bits": 0, "carried_bits": 0, "carried_reach": 0, "width": 1}.get(name)
     if given is not None and least is not None and given < least:
         raise BadFormat(f"{name} = {given}; expected at least {least}")
+    if given is not None and abs(given) > _FARTHEST:
+        raise BadFormat(f"{name} = {given}; expected at most {_FARTHEST}")
+
+
+def _flag(record: Any, *names: str) -> None:
+    for name in names:
+        if type(getattr(record, name)) is not bool:
+            raise BadFormat(f"{name} = {getattr(record, name)!r}; expected true or false")
 
 
 def _children(node: Any) -> None:
@@ -612,7 +631,7 @@ def _children(node: Any) -> None:
 
 
 def _names(given: Any) -> tuple[str, ...]:
-    if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+    if not isinstance(given, (list, tuple)) or not all(isinstance(one, str) for one in given):
         raise BadFormat(f"operands = {given!r}; expected a list of names of formats")
     return tuple(given)
 

@@ -181,11 +181,16 @@ def _fuse(table: Any) -> Fuse:
 
 
 def _build(kind: type, arguments: Mapping[str, Any]) -> Any:
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        missing = str(error).partition("argument")[2].lstrip("s: ")
-        raise BadFormat(f"a {kind.__name__.lower()} node; expected its field {missing}") from None
+    """A node of a kind, if nothing that it needs is missing."""
+    needed = [
+        one for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING
+    ]
+    missing = [repr(one.name) for one in needed if one.name not in arguments]
+    if missing:
+        raise BadFormat(
+            f"a {kind.__name__.lower()} node; expected its field {' and '.join(missing)}"
+        )
+    return kind(**arguments)
 
 
 def _load() -> Mapping[str, Accumulation]:

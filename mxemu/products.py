@@ -195,10 +195,10 @@ def dot(
     if scales and c is not None and (record.node != Sum() or record.tensor_scale is not None):
         raise BadShape(f"{record.name} does not say how C meets a tensor scale; expected no C")
     total = unit.reduce(record.node, terms, None if scales else carried).value
-    if scales:
-        total = unit.scale_result(total, scales, carried)
     if total.is_zero and record.zero_sign is ZeroSign.POSITIVE:
         total = ZERO
+    if scales:
+        total = unit.scale_result(total, scales, carried)
     result = unit.round_value(total, Round(out, record.rounding, stop_at_max=True), "result")
     return Product(
         total, _bits(result, out, record.nan_word), Status(unit.flags), tuple(unit.trace)
@@ -218,7 +218,7 @@ class _Unit:
     def products(self, a: Operand, b: Operand) -> list[Term]:
         """The exact product of each pair of elements, with the scales if they enter here."""
         left, right = self._vector(a), self._vector(b)
-        return [self._product(*pair) for pair in zip(left, right, strict=False)]
+        return [self._product(*pair) for pair in zip(left, right, strict=True)]
 
     def _vector(self, operand: Operand) -> list[tuple[Term, Term]]:
         """Elements and scales as terms."""
@@ -287,7 +287,7 @@ class _Unit:
         if has_scales and record.scale_at is ScaleAt.PRODUCT:
             scales = (x_scale.exponent or 0) + (y_scale.exponent or 0)
             summed = record.product_exponent is ProductExponent.SUM
-            value = _times(value, _times(x_scale.value, y_scale.value))
+            value = self._multiply(value, self._multiply(x_scale.value, y_scale.value))
             exponent = scales + (exponent if summed else 0)
         elif record.product_exponent is ProductExponent.SCALE:
             exponent = 0
@@ -394,7 +394,7 @@ class _Unit:
             value = self.round_value(self._multiply(total.value, first), node.apart, "scaled part")
             value = self._multiply(value, second)
         else:
-            factor = _times(first, second)
+            factor = self._multiply(first, second)
             for rounding in node.scale or ():
                 factor = self.round_value(factor, rounding, "scale")
             value = self._multiply(total.value, factor)
@@ -554,11 +554,11 @@ class _Unit:
     def scale_result(self, total: Value, scales: Sequence[Value], c: Term) -> Value:
         """The result times the scales of whole tensors, plus C if both are exact."""
         rounding = self.record.tensor_scale
-        factor = scales[0] if len(scales) == 1 else _times(*scales)
+        factor = scales[0] if len(scales) == 1 else self._multiply(*scales)
         if rounding is None:
-            return self.add(Fuse(), [_term(_times(total, factor))], c).value
+            return self.add(Fuse(), [_term(self._multiply(total, factor))], c).value
         factor = self.round_value(factor, rounding, "scale")
-        return self.round_value(_times(total, factor), rounding, "result")
+        return self.round_value(self._multiply(total, factor), rounding, "result")
 
     def _note_special(self, terms: list[Term], carried: Term | None, result: Value) -> None:
         """A sum that is NaN or Inf, for the trace."""

@@ -23,7 +23,7 @@ from mxemu.accumulation import (
 from mxemu.accumulations import find as find_accumulation
 from mxemu.array import gemm, machine
 from mxemu.array.blocks import Blocks
-from mxemu.array.inputs import BITS, Array, to_array, to_bits, to_codes
+from mxemu.array.inputs import BITS, Array, is_tensor, native, to_array, to_bits, to_codes
 from mxemu.array.schedule import MODES, NONE, CannotSchedule, rounding_row, scale_rows, schedule
 from mxemu.array.threads import spread
 from mxemu.errors import BadShape, BadType
@@ -110,8 +110,8 @@ def dot(
         Shapes (..., K) with leading dimensions that broadcast; the blocked axis is the last one. A pair stands for
         numbers without scales: an array of codes and the name of their format.
     c : array_like, optional
-        Added as the accumulation says; its shape broadcasts to that of the result. Floats, or unsigned integers that
-        are bit patterns of ``out``.
+        Added as the accumulation says; its shape broadcasts to that of the result. Floats, which enter as they are, a
+        Python float as binary64; or unsigned integers that are bit patterns of ``out``.
     accumulation : Accumulation or str
     out : FloatFormat or str
         binary32, bfloat16, binary16 or binary64.
@@ -131,7 +131,8 @@ def dot(
 
     Notes
     -----
-    Equal to `mxemu.products.dot` for every accumulation, bit for bit. The profile of the blocks plays no part.
+    Equal to `mxemu.products.dot` for every accumulation, bit for bit. The profile of the blocks plays no part. The
+    zeros that fill up a last block are terms like others: K counts them, and they make -0 + -0 a +0.
 
     Examples
     --------
@@ -198,11 +199,13 @@ def matmul(
     m, n = left.lead[-1], right.lead[-1]
     form = find_carrier(out)
     carried = _carried(c, (*lead, m, n), form)
+    record = find_accumulation(accumulation)
+    _Unit(left, right, record, form, carried is not None)  # refuses what does not go together
     patterns = np.empty((*lead, m, n), BITS[form.name])
     for place in np.ndindex(*lead):
         own = None if carried is None else carried.at(place)
         pair = left.at(place, lead), right.at(place, lead)
-        unit = _Unit(*pair, find_accumulation(accumulation), form, own is not None)
+        unit = _Unit(*pair, record, form, own is not None)
         unit.product(patterns[place], own)
     return _finished(patterns, form, bits)
 
@@ -307,7 +310,7 @@ class _Unit:
     def _scales(self, one: Vectors) -> Array:
         """The scales of an operand, ones if it has none."""
         count = scale_rows(self.length, self.k)
-        if one.scales is None or not isinstance(one.format, BlockFormat):
+        if one.scales is None or not one.scales.size or not isinstance(one.format, BlockFormat):
             return np.broadcast_to(_ONE, (len(one.codes), count, 5)).copy()
         numbers = _numbers(one.scales, one.format.scale)
         if self.record.scale_zero_code:
@@ -473,9 +476,10 @@ def _carried(
     if c is None:
         return None
     array = to_array(c)
-    found = to_bits(c, out if array.dtype.kind == "u" else None)
+    patterns = array.dtype.kind == "u" and not is_tensor(c)
+    found = to_bits(c, out if patterns else None)
     try:
-        whole = np.broadcast_to(found.array, shape)
+        whole = np.broadcast_to(native(found.array), shape)
     except ValueError:
         raise BadShape(
             f"c has shape {array.shape}; expected one that broadcasts to {shape}"

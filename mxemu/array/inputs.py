@@ -67,9 +67,9 @@ def to_bits(x: Any, carrier: FloatFormat | str | None = None) -> Bits:
         found = _FLOATS[x.dtype]
         return Bits(x.view(BITS[found.name]), found)  # at once: this is what most calls pass
     array = to_array(x)
-    if _is_tensor(x) and str(x.dtype) == "torch.bfloat16":
+    if is_tensor(x) and str(x.dtype) == "torch.bfloat16":
         return _patterns(array, BFLOAT16 if carrier is None else _known_carrier(carrier), x.dtype)
-    if _is_tensor(x) and x.dtype.is_floating_point and x.dtype.itemsize == 1:
+    if is_tensor(x) and x.dtype.is_floating_point and x.dtype.itemsize == 1:
         raise BadType(f"x has dtype {x.dtype}; {_EXPECTED}: decode it first")
     if carrier is not None:
         return _patterns(array, _known_carrier(carrier))
@@ -109,7 +109,7 @@ def to_array(x: Any) -> Array:
         return x
     if isinstance(x, np.ma.MaskedArray):
         raise BadType("x is a masked array; fill it or take its .data first")
-    if _is_tensor(x):
+    if is_tensor(x):
         return _from_torch(x)
     try:
         return np.asarray(x)
@@ -117,7 +117,7 @@ def to_array(x: Any) -> Array:
         raise BadType(f"x is no array: {str(error).partition('.')[0]}; {_EXPECTED}") from None
 
 
-def _is_tensor(x: Any) -> bool:
+def is_tensor(x: Any) -> bool:
     """Whether x is a tensor of torch; a program that has one has imported torch already."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, torch.Tensor)

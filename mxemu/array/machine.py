@@ -1,8 +1,9 @@
 """Interpreter of a schedule: any accumulation in 64-bit integers, result by result.
 
 A number is a sign, a magnitude below 2^62, the exponent of its last bit, the exponent that alignment sees, and a kind.
-Sums that 62 bits do not hold go through digits of 32 bits. What even that cannot hand on (an exact sum that is
-neither rounded nor small) is marked, and the caller computes it with `mxemu.products`.
+Sums that 62 bits do not hold go through digits of 32 bits. What cannot be handed on is marked, and the caller computes
+it with `mxemu.products`: products or unrounded sums of more than 62 bits, exponents beyond the digits, overflow of a
+register of more than 60 bits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mxemu.array.schedule import FUSE, NONE, ROUND, Schedule
 FINITE, INF, NAN, TOO_WIDE = range(4)
 _BITS = 62
 _DIGITS = 128
-# The digits cover 2^-2048 to 2^2047.
+# The digits begin at 2^-2048 and end below 2^2048; terms keep away from both ends.
 _LOWEST = -2048
 _MASK = (1 << 32) - 1
 # Fields of a step, as `schedule._Compiler._step` writes them.

@@ -49,10 +49,11 @@ class Schedule(NamedTuple):
     Attributes
     ----------
     code : ndarray of int64, shape (n, 6)
-        Kind; row of ``steps`` (FUSE) or of ``roundings`` (ROUND), or block (SCALE); register of the result; first and
-        after of ``inputs``; register that is carried in or NONE.
+        Kind; row of ``steps`` (FUSE), of ``roundings`` (ROUND) or of the scales (SCALE); register of the result; first
+        and after of ``inputs``; register that is carried in or NONE.
     inputs : ndarray of int64
-        Registers: 0 to K - 1 are the products, K is C, K + 1 is +0.
+        Registers: 0 to K - 1 are the products, K is C, K + 1 is +0. Those of SCALE are a register and first and after
+        of the roundings of the scale and of the product.
     steps : ndarray of int64, shape (n_steps, 11)
         Fields of `Fuse`, see `_step`.
     roundings : ndarray of int64, shape (n_roundings, 6)
@@ -195,10 +196,12 @@ class _Compiler:
         sums = [self.reduce(node.inner, terms[start : start + length], None) for start in starts]
         if node.scale is None:
             return sums
-        if self.k % length:
-            raise CannotSchedule
         after = () if node.scaled is None else (node.scaled,)
-        places = [start // self.k for start in starts]
+        # Terms are products here, so a term's register tells its block.
+        blocks = [{term // self.k for term in terms[start : start + length]} for start in starts]
+        if any(len(found) > 1 for found in blocks):
+            raise CannotSchedule
+        places = [found.pop() for found in blocks]
         if node.apart is not None:
             n = scale_rows(self.count, self.k)
             sums = [

@@ -9,10 +9,21 @@ import numpy as np
 import pytest
 
 import mxemu
-from mxemu.accumulation import Accumulation, Chain, Fuse, Late, Nested, Parts, Sum, Tree
+from mxemu.accumulation import (
+    Accumulation,
+    Chain,
+    Fuse,
+    Lanes,
+    Late,
+    Nested,
+    Node,
+    Parts,
+    Sum,
+    Tree,
+)
 from mxemu.accumulations import ACCUMULATIONS, kulisch
 from mxemu.errors import BadCode, BadShape, BadType, UnknownName
-from mxemu.formats import BINARY32
+from mxemu.formats import BINARY32, E4M3, E8M0, BlockFormat
 from mxemu.products import Operand, dot
 from mxemu.scalar import decode
 from mxemu.value import Value
@@ -56,6 +67,71 @@ def test_custom_accumulations_equal_the_exact_core(record: Accumulation) -> None
     for theme in dot_compare.draw.THEMES:
         for pair in dot_compare.pairs(record)[::5]:
             assert list(dot_compare.compare(record, pair, theme, 3, 32, rng)) == []
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Parts(2, Parts(1, Sum(), Sum(), scale=()), Sum()),
+        Parts(4, Parts(2, Sum(), Sum(), scale=()), Sum()),
+        Lanes(2, Parts(1, Sum(), Sum(), scale=()), Sum()),
+        Lanes(2, Parts(2, Sum(), Sum(), scale=()), Sum()),
+    ],
+)
+@pytest.mark.parametrize("k", [1, 2])
+def test_scales_of_parts_below_other_nodes(node: Node, k: int) -> None:
+    form = BlockFormat("small", E4M3, E8M0, k)
+    record = Accumulation(node=node, scale_at="part")
+    for scales in ([127] * 8, [120 + one for one in range(8)], [127, 128] * 4):
+        own = scales[: 8 // k]
+        operand = Operand([0x38, 0x40, 0x44, 0x30] * 2, form, own)
+        blocks = mxemu.Blocks(
+            np.array(operand.codes, np.uint8).reshape(1, -1, k), np.array([own], np.uint8), form
+        )
+        try:
+            expected = dot(operand, operand, None, record).bits
+        except BadShape:
+            with pytest.raises(BadShape, match="two scales"):
+                mxemu.dot(blocks, blocks, accumulation=record)
+            continue
+        assert mxemu.dot(blocks, blocks, accumulation=record, bits=True).tolist() == [expected]
+
+
+def test_c_in_the_other_byte_order() -> None:
+    ones = (np.full((2, 4), 0x38, np.uint8), "E4M3")
+    for c in (np.ones((2, 2), ">f4"), np.full((2, 2), 0x3F800000, ">u4")):
+        assert np.array_equal(mxemu.matmul(ones, ones, c=c), np.full((2, 2), 5.0))
+        assert np.array_equal(mxemu.dot(ones, ones, c=c[0]), [5.0, 5.0])
+
+
+@pytest.mark.parametrize("name", ["cublas-fp8-fast", "cublas-fp8-promoted"])
+@pytest.mark.parametrize("out", ["binary32", "binary16"])
+def test_a_result_that_a_tensor_scale_makes_zero_keeps_its_sign(name: str, out: str) -> None:
+    tiny = np.float32(2.0**-100)
+    a, b = (
+        mxemu.Blocks(
+            np.array([[[code] + [0] * 15]], np.uint8),
+            np.array([[0x38]], np.uint8),
+            "NVFP4",
+            tensor_scale=tiny,
+        )
+        for code in (2, 10)
+    )
+    sides = (
+        Operand(one.codes.ravel().tolist(), "NVFP4", [0x38], Value(0, 1, -100)) for one in (a, b)
+    )
+    expected = dot(*sides, None, name, out).bits
+    assert expected == {"binary32": 0x80000000, "binary16": 0x8000}[out]
+    assert int(mxemu.dot(a, b, accumulation=name, out=out, bits=True)[0]) == expected
+    assert int(mxemu.matmul(a, b, accumulation=name, out=out, bits=True)[0, 0]) == expected
+
+
+def test_nothing_at_all_is_checked_too() -> None:
+    none = (np.zeros((0, 3, 32), np.uint8), "E4M3")
+    with pytest.raises(BadShape, match="K = 32 and 64"):
+        mxemu.matmul(none, (np.zeros((4, 64), np.uint8), "E4M3"))
+    with pytest.raises(UnknownName):
+        mxemu.matmul(none, (np.zeros((4, 32), np.uint8), "E4M3"), accumulation="typo")
 
 
 def test_sums_that_no_register_holds_come_from_the_core() -> None:
