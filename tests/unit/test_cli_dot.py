@@ -36,7 +36,7 @@ E4M3 . E4M3, K = 3, C = 3
   accumulation   nv-hopper-fp8-wgmma
                  groups of 32 onto E8M13 TOWARD_ZERO, 13 fraction bits kept, e >= -133; C aligned
                  with the first group.
-  seen in        wgmma of H100: groups of 32 keep 13 bits below the largest product.
+  seen in        wgmma of H100.
   grade          measured: tests/silicon: an H100
 
 Products
@@ -79,7 +79,7 @@ MXFP4_E2M1 . MXFP8_E4M3, K = 32, k = 32, C = -3*2^-21
                  their results one at a time onto E8M31 TOWARD_NEGATIVE, then binary32, 32 fraction
                  bits kept, by TOWARD_NEGATIVE, 24 of what is carried in, e >= -126; C aligned with
                  the first of them.
-  seen in        MI300X: 8 products truncated to 24 bits, then joined with C by floor.
+  seen in        MI300X.
   grade          simulator: MMA-Sim 2.1.1, arXiv 2511.10909
 
 Products
