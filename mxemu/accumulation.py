@@ -223,7 +223,8 @@ class Chain:
         _children(self)
         _set(self, order=_tuples(self.order), terms=_round(self.terms))
         _positive("length", self.length)
-        indices = self.order if isinstance(self.order, tuple) else (self.order,)
+        order: Any = self.order
+        indices = order if isinstance(order, tuple) else (order,)
         if not all(type(one) is int for one in indices) or {*indices} != {*range(len(indices))}:
             raise BadFormat(f"order {[*indices]}; expected a permutation of 0, 1, ...")
         if len(self.order) % self.length:

@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import index
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from mxemu import walk
 from mxemu.accumulation import (
     EXACT,
     TF32,
     Accumulation,
-    Chain,
     Fuse,
-    Lanes,
-    Late,
     NanWord,
-    Nested,
-    Node,
     OperandSubnormals,
     Parts,
     ProductExponent,
     Round,
     ScaleAt,
     Sum,
-    Tree,
     ZeroSign,
     accumulator_of,
 )
@@ -194,7 +189,7 @@ def dot(
     scales = [one.tensor_scale for one in (a, b) if one.tensor_scale is not None]
     if scales and c is not None and (record.node != Sum() or record.tensor_scale is not None):
         raise BadShape(f"{record.name} does not say how C meets a tensor scale; expected no C")
-    total = unit.reduce(record.node, terms, None if scales else carried).value
+    total = walk.reduce(record.node, terms, None if scales else carried, unit).value
     if total.is_zero and record.zero_sign is ZeroSign.POSITIVE:
         total = ZERO
     if scales:
@@ -212,6 +207,7 @@ class _Unit:
         self.record = record
         self.k = k
         self.keep = keep
+        self.nothing = _NOTHING
         self.flags = 0
         self.trace: list[Added | Rounded] = []
 
@@ -318,71 +314,7 @@ class _Unit:
         normalised = record.product_exponent is ProductExponent.NORMALISED
         return Term(value, value.leading if normalised else exponent, scale)
 
-    def reduce(self, node: Node, terms: list[Term], carried: Term | None) -> Term:
-        """The sum of some terms, and of what is carried in, as a node of the tree has it."""
-        match node:
-            case Sum():
-                return self.add(node.step, terms, carried)
-            case Chain():
-                return self._chain(node, terms, carried or _NOTHING)
-            case Tree():
-                terms = self._rounded(node.terms, terms)
-                return self._join(node.step, self._halves(node, terms), carried)
-            case Nested():
-                return self._nested(node, terms, carried)
-            case Parts():
-                return self.reduce(node.outer, self._parts(node, terms), carried)
-            case Lanes():
-                lanes = [terms[lane :: node.count] for lane in range(min(node.count, len(terms)))]
-                sums = [self.reduce(node.inner, lane, None) for lane in lanes]
-                return self.reduce(node.outer, sums, carried)
-            case Late():
-                return self._join(node.step, self.reduce(node.inner, terms, None), carried)
-
-    def _join(self, step: Fuse, total: Term, carried: Term | None) -> Term:
-        """A sum and what is added to it last."""
-        return total if carried is None else self.add(step, [total], carried)
-
-    def _chain(self, node: Chain, terms: list[Term], carried: Term | None) -> Term:
-        terms = self._rounded(node.terms, terms)
-        for group in node.groups(len(terms)):
-            carried = self.add(node.step, [terms[index] for index in group], carried)
-        return _NOTHING if carried is None else carried
-
-    def _halves(self, node: Tree, terms: list[Term]) -> Term:
-        """The sum of a tree, from nothing."""
-        if len(terms) <= node.leaf:
-            return self._chain(Chain(node.step), terms, None)
-        middle = node.middle(len(terms))
-        halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
-        return self.add(node.step, halves, None)
-
-    def _nested(self, node: Nested, terms: list[Term], carried: Term | None) -> Term:
-        if len(terms) != node.count:
-            raise BadShape(
-                f"{len(terms)} terms for {self.record.name}; its tree is for {node.count}"
-            )
-        terms = self._rounded(node.terms, terms)
-
-        def branch(tree: Any) -> Term:
-            if isinstance(tree, int):
-                return terms[tree]
-            own = [branch(one) for one in tree if one != -1]
-            return self.add(node.step, own, carried if -1 in tree else None)
-
-        total = branch(node.tree)
-        return total if node.holds_c else self._join(node.step, total, carried)
-
-    def _parts(self, node: Parts, terms: list[Term]) -> list[Term]:
-        """The result of each run, times its scale if that enters here."""
-        length = node.length or self.k
-        runs = [terms[start : start + length] for start in range(0, len(terms), length)]
-        sums = [self.reduce(node.inner, run, None) for run in runs]
-        if node.scale is None:
-            return sums
-        return [self._scaled(node, total, run) for total, run in zip(sums, runs, strict=True)]
-
-    def _scaled(self, node: Parts, total: Term, run: list[Term]) -> Term:
+    def scale_sum(self, node: Parts, total: Term, run: list[Term]) -> Term:
         """The result of one run times the scales that its terms share."""
         scale = run[0].scale
         if any(term.scale != scale for term in run):
@@ -404,12 +336,9 @@ class _Unit:
             )
         return _term(value)
 
-    def _rounded(self, rounding: Round | None, terms: list[Term]) -> list[Term]:
-        """The terms, each rounded first."""
-        if rounding is None:
-            return terms
-        emin = rounding.format.emin
-        return [_term(self.round_value(term.value, rounding, "product"), emin) for term in terms]
+    def round_term(self, rounding: Round, term: Term) -> Term:
+        """A term that is rounded before it is added."""
+        return _term(self.round_value(term.value, rounding, "product"), rounding.format.emin)
 
     def add(self, step: Fuse, terms: list[Term], carried: Term | None) -> Term:
         """Terms and what is carried in, through one `Fuse`."""

@@ -7,22 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mxemu import walk
 from mxemu.accumulation import (
     Accumulation,
-    Chain,
     Fuse,
-    Lanes,
-    Late,
-    Nested,
-    Node,
     Parts,
     Round,
     Sum,
-    Tree,
     ZeroSign,
 )
 from mxemu.array.inputs import Array
-from mxemu.errors import BadShape
 from mxemu.formats import FloatFormat
 from mxemu.profile import Rounding
 
@@ -102,7 +96,7 @@ def schedule(
             raise CannotSchedule
         terms = [compiler.scaled(term, rows[0]) for term in terms]
         rows = []
-    result = compiler.reduce(record.node, terms, None if rows else count)
+    result = walk.reduce(record.node, terms, None if rows else count, compiler)
     if rows:
         result = compiler.scale_result(result, rows, count)
     compiler.finish(result, Round(out, record.rounding, stop_at_max=True))
@@ -115,7 +109,7 @@ def scale_rows(count: int, k: int) -> int:
 
 
 class _Compiler:
-    """Follows `mxemu.products` through the tree, but notes registers instead of numbers."""
+    """Notes what would be done with numbers, on the registers where they will be."""
 
     def __init__(self, record: Accumulation, count: int, k: int) -> None:
         self.record, self.count, self.k = record, count, k
@@ -124,7 +118,7 @@ class _Compiler:
         self.steps: list[list[int]] = []
         self.roundings: list[list[int]] = []
         self.known: dict[Any, int] = {}
-        self.zero = count + 1
+        self.nothing = count + 1
         self.next = count + 2
         self.result = 0
 
@@ -137,79 +131,22 @@ class _Compiler:
         roundings = np.array(self.roundings, np.int64).reshape(-1, 6)
         return Schedule(code, inputs, steps, roundings, self.next, self.result, widest)
 
-    def reduce(self, node: Node, terms: list[int], carried: int | None) -> int:
-        """The register that holds the sum of some registers."""
-        match node:
-            case Sum():
-                return self._add(node.step, terms, carried)
-            case Chain():
-                return self._chain(node, terms, self.zero if carried is None else carried)
-            case Tree():
-                terms = self._rounded(node.terms, terms)
-                return self._join(node.step, self._halves(node, terms), carried)
-            case Nested():
-                return self._nested(node, terms, carried)
-            case Parts():
-                return self.reduce(node.outer, self._parts(node, terms), carried)
-            case Lanes():
-                lanes = [terms[lane :: node.count] for lane in range(min(node.count, len(terms)))]
-                sums = [self.reduce(node.inner, lane, None) for lane in lanes]
-                return self.reduce(node.outer, sums, carried)
-            case Late():
-                return self._join(node.step, self.reduce(node.inner, terms, None), carried)
+    def round_term(self, rounding: Round, term: int) -> int:
+        """The register of a term that is rounded before it is added."""
+        return self._emit(ROUND, self._roundings((rounding,))[0], [term], None)
 
-    def _join(self, step: Fuse, total: int, carried: int | None) -> int:
-        return total if carried is None else self._add(step, [total], carried)
-
-    def _chain(self, node: Chain, terms: list[int], carried: int | None) -> int:
-        terms = self._rounded(node.terms, terms)
-        for group in node.groups(len(terms)):
-            carried = self._add(node.step, [terms[index] for index in group], carried)
-        return self.zero if carried is None else carried
-
-    def _halves(self, node: Tree, terms: list[int]) -> int:
-        if len(terms) <= node.leaf:
-            return self._chain(Chain(node.step), terms, None)
-        middle = node.middle(len(terms))
-        halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
-        return self._add(node.step, halves, None)
-
-    def _nested(self, node: Nested, terms: list[int], carried: int | None) -> int:
-        if len(terms) != node.count:
-            raise BadShape(
-                f"{len(terms)} terms for {self.record.name}; its tree is for {node.count}"
-            )
-        terms = self._rounded(node.terms, terms)
-
-        def branch(tree: Any) -> int:
-            if isinstance(tree, int):
-                return terms[tree]
-            own = [branch(one) for one in tree if one != -1]
-            return self._add(node.step, own, carried if -1 in tree else None)
-
-        total = branch(node.tree)
-        return total if node.holds_c else self._join(node.step, total, carried)
-
-    def _parts(self, node: Parts, terms: list[int]) -> list[int]:
-        length = node.length or self.k
-        starts = range(0, len(terms), length)
-        sums = [self.reduce(node.inner, terms[start : start + length], None) for start in starts]
-        if node.scale is None:
-            return sums
-        after = () if node.scaled is None else (node.scaled,)
+    def scale_sum(self, node: Parts, total: int, run: list[int]) -> int:
+        """The register of the sum of a run times the scales of its terms."""
         # Terms are products here, so a term's register tells its block.
-        blocks = [{term // self.k for term in terms[start : start + length]} for start in starts]
-        if any(len(found) > 1 for found in blocks):
+        blocks = {term // self.k for term in run}
+        if len(blocks) > 1:
             raise CannotSchedule
-        places = [found.pop() for found in blocks]
-        if node.apart is not None:
-            n = scale_rows(self.count, self.k)
-            sums = [
-                self.scaled(total, n + place, (), (node.apart,))
-                for total, place in zip(sums, places, strict=True)
-            ]
-            places = [2 * n + place for place in places]
-        return [self.scaled(*pair, node.scale, after) for pair in zip(sums, places, strict=True)]
+        after = () if node.scaled is None else (node.scaled,)
+        row = blocks.pop()
+        if node.apart is None:
+            return self.scaled(total, row, node.scale or (), after)
+        n = scale_rows(self.count, self.k)
+        return self.scaled(self.scaled(total, n + row, (), (node.apart,)), 2 * n + row, (), after)
 
     def scaled(
         self, term: int, row: int, scale: tuple[Round, ...] = (), after: tuple[Round, ...] = ()
@@ -223,15 +160,9 @@ class _Compiler:
         rounding = self.record.tensor_scale
         if rounding is not None:
             return self.scaled(total, rows[0], (rounding,), (rounding,))
-        return self._add(Fuse(), [self.scaled(total, row) for row in rows], c)
+        return self.add(Fuse(), [self.scaled(total, row) for row in rows], c)
 
-    def _rounded(self, rounding: Round | None, terms: list[int]) -> list[int]:
-        if rounding is None:
-            return terms
-        row, _ = self._roundings((rounding,))
-        return [self._emit(ROUND, row, [term], None) for term in terms]
-
-    def _add(self, step: Fuse, terms: list[int], carried: int | None) -> int:
+    def add(self, step: Fuse, terms: list[int], carried: int | None) -> int:
         return self._emit(FUSE, self._step(step), terms, carried)
 
     def finish(self, result: int, rounding: Round) -> None:

@@ -9,19 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from mxemu import walk
 from mxemu.accumulation import (
     EXACT,
     Accumulation,
-    Chain,
     Fuse,
-    Lanes,
-    Late,
-    Nested,
-    Node,
     Parts,
+    Round,
     ScaleAt,
-    Sum,
-    Tree,
 )
 from mxemu.accumulations import find as find_accumulation
 from mxemu.errors import BadShape
@@ -409,71 +404,31 @@ def sums_of(
     """
     record = find_accumulation(accumulation)
     order = _Order(k or length)
-    total = order.reduce(
-        record.node, [f"p{index}" for index in range(length)], "" if tensor else "C"
-    )
+    names = [f"p{index}" for index in range(length)]
+    total = walk.reduce(record.node, names, None if tensor else "C", order)
     if tensor and record.tensor_scale is None:
         order.add(Fuse(), [f"{total} * tensor scales"], "C")
     return tuple(order.sums)
 
 
 class _Order:
-    """Walks a tree as `mxemu.products` does, on names."""
+    """Notes every sum of a walk, on names."""
+
+    nothing = NOTHING
 
     def __init__(self, k: int) -> None:
         self.k = k
         self.sums: list[Planned] = []
 
-    def add(self, step: Fuse, terms: Sequence[str], carried: str) -> str:
-        self.sums.append(Planned(step, tuple(terms), carried))
+    def add(self, step: Fuse, terms: list[str], carried: str | None) -> str:
+        self.sums.append(Planned(step, tuple(terms), carried or ""))
         return f"s{len(self.sums)}"
 
-    def reduce(self, node: Node, terms: list[str], carried: str) -> str:
-        match node:
-            case Sum():
-                return self.add(node.step, terms, carried)
-            case Chain():
-                return self._chain(node, terms, carried or NOTHING)
-            case Tree():
-                return self._join(node.step, self._halves(node, terms), carried)
-            case Nested():
-                total = self._branch(node, node.tree, terms, carried)
-                return total if node.holds_c else self._join(node.step, total, carried)
-            case Parts():
-                return self.reduce(node.outer, self._runs(node, terms), carried)
-            case Lanes():
-                lanes = [terms[lane :: node.count] for lane in range(min(node.count, len(terms)))]
-                sums = [self.reduce(node.inner, lane, "") for lane in lanes]
-                return self.reduce(node.outer, sums, carried)
-            case Late():
-                return self._join(node.step, self.reduce(node.inner, terms, ""), carried)
+    def round_term(self, _rounding: Round, term: str) -> str:
+        return term
 
-    def _chain(self, node: Chain, terms: list[str], carried: str) -> str:
-        for group in node.groups(len(terms)):
-            carried = self.add(node.step, [terms[index] for index in group], carried)
-        return carried
-
-    def _join(self, step: Fuse, total: str, carried: str) -> str:
-        return self.add(step, [total], carried) if carried else total
-
-    def _halves(self, node: Tree, terms: list[str]) -> str:
-        if len(terms) <= node.leaf:
-            return self._chain(Chain(node.step), terms, "")
-        middle = node.middle(len(terms))
-        halves = [self._halves(node, terms[:middle]), self._halves(node, terms[middle:])]
-        return self.add(node.step, halves, "")
-
-    def _branch(self, node: Nested, tree: Any, terms: list[str], carried: str) -> str:
-        if isinstance(tree, int):
-            return terms[tree]
-        own = [self._branch(node, one, terms, carried) for one in tree if one != -1]
-        return self.add(node.step, own, carried if -1 in tree else "")
-
-    def _runs(self, node: Parts, terms: list[str]) -> list[str]:
-        length = node.length or self.k
-        runs = [terms[start : start + length] for start in range(0, len(terms), length)]
-        sums = [self.reduce(node.inner, run, "") for run in runs]
-        return sums if node.scale is None else [f"{one} * scales" for one in sums]
+    def scale_sum(self, _node: Parts, total: str, _run: list[str]) -> str:
+        return f"{total} * scales"
 
 
 def to_mapping(found: DotExplanation) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def test_nothing_to_add() -> None:
                 accumulation=Accumulation(node=Nested(Fuse("binary32"), ((0, 1),))),
             ),
             BadShape,
-            "its tree is for 2",
+            "tree is for 2",
         ),
     ],
 )  # fmt: skip

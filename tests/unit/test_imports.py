@@ -30,6 +30,7 @@ CORE = [
     "block",
     "accumulation",
     "accumulations",
+    "walk",
     "products",
     "layout",
     "explain",

@@ -884,7 +884,7 @@ def test_other_arguments_that_are_refused() -> None:
     with pytest.raises(BadType, match=r"c = 1.0; expected a Value"):
         dot(OWN, OWN, 1.0)  # type: ignore[arg-type]
     short = Operand([0x38] * 3, "E4M3")
-    with pytest.raises(BadShape, match="3 terms for custom; its tree is for 2"):
+    with pytest.raises(BadShape, match="3 terms; the accumulation's tree is for 2"):
         dot(short, short, None, Accumulation(node=Nested(Fuse(), (0, 1))))
 
 
