@@ -1,7 +1,8 @@
 """mxemu: an exact emulator of the OCP Microscaling (MX) formats, and a checker of other implementations.
 
-Reading order, ten minutes: `formats`, `profile`, `scalar`, `scale`, `block`; that is the exact core. The verbs
-`encode`, `decode`, `quantize`, `dequantize`, `pack`, `unpack` and `compare_formats` do the same on NumPy arrays.
+Reading order, ten minutes: `formats`, `profile`, `scalar`, `scale`, `block`, `accumulation`, `walk`, `products`; that
+is the exact core. The verbs `encode`, `decode`, `quantize`, `dequantize`, `dot`, `matmul`, `pack`, `unpack` and
+`compare_formats` do the same on NumPy arrays.
 Everything is loaded when first used.
 
 Examples
@@ -37,6 +38,7 @@ _MODULES = (
     "scalar",
     "scale",
     "value",
+    "walk",
 )
 
 _VERBS = (

@@ -140,8 +140,9 @@ def test_what_was_not_measured_is_said_with_the_reason() -> None:
 def test_every_mark_has_contests_or_figures_of_its_own() -> None:
     """Each key of the table is something that a run records."""
     works = {"encode", "profiles", "decode", "quantize", "bfloat16", "axis", "dequantize", "pack"}
+    works |= {"blockwise", "exact", "fused"}
     assert all(hasattr(Works, work) for work in works)
-    figures = {"small", "import", "first warm", "first cold", "memory"}
+    figures = {"small", "import", "first warm", "first cold", "memory", "digits ns", "fused ns"}
     assert {mark.key for mark in marks.MARKS} == works | figures
     assert {bool(mark.against) for mark in marks.MARKS if mark.key in figures} == {False}
 

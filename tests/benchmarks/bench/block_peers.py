@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,13 @@ class TorchaoEager(Torchao):
 
     def fewer(self, x: Array) -> Array:
         return first_rows(x)
+
+    def emulated(self, x: Array, y: Array, element: str) -> Way | None:
+        if element not in self.dtypes:
+            return None
+        make = partial(self.tensors.MXTensor.to_mx, elem_dtype=self.dtypes[element], block_size=32)
+        a, b = (make(self.torch.from_numpy(each)) for each in (x, y))
+        return Way(lambda: self.torch.mm(a, b.t()), len(x) * len(y) * x.shape[1])
 
 
 class Microxcaling(Peer):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mxemu
-from bench import processes, tables
+from bench import processes, products, tables
 from bench.chart import chart
 from bench.machine import Busy, environment, machine, versions
 from bench.marks import Run
@@ -25,7 +25,7 @@ from bench.works import QUICK, Plan, Works, scaling, small
 HERE = Path(__file__).resolve().parents[3] / "docs" / "reference"
 FILES = ("performance.json", "performance.md", "performance.svg")
 # A compiler takes longer than a quick run may.
-_SLOW_PEERS = ("torchao", "torchao eager", "microxcaling")
+_SLOW_PEERS = ("torchao", "torchao eager", "microxcaling", "mmasim")
 
 Say = Callable[[str], None]
 
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, help="rounds of each contest, 9 unless given")
     parser.add_argument("--works", nargs="+", help="only these works; writes nothing")
     parser.add_argument("--folder", type=Path, default=HERE, help="where the files go")
+    parser.add_argument(
+        "--merge", action="store_true", help="with --works: put them into the record"
+    )
     given = parser.parse_args(arguments)
     if given.render:
         render(given.folder)
@@ -46,10 +49,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(**{**asdict(plan), "rounds": given.rounds or plan.rounds})
     run = measured(plan, given.works, lambda text: print(text, file=sys.stderr, flush=True))
     print(shown(run))
-    if not given.quick and not given.works:
+    if given.merge:
+        earlier = json.loads((given.folder / FILES[0]).read_text(encoding="utf-8"))
+        run = merged(earlier, run, given.works)
+    if not given.quick and (given.merge or not given.works):
         (given.folder / FILES[0]).write_text(recorded(run), encoding="utf-8")
         render(given.folder)
     return 0
+
+
+def merged(earlier: Run, run: dict[str, Any], works: Sequence[str]) -> dict[str, Any]:
+    """An earlier record with some works measured again, and a word on when that was."""
+    again = {each["work"] for each in run["contests"]}
+    keys = {each["key"] for each in run["figures"]}
+    part = {"date": run["date"], "others": run["machine"]["others"]}
+    missing = [each for each in run["missing"] if each not in earlier["missing"]]
+    return {
+        **earlier,
+        "contests": [each for each in earlier["contests"] if each["work"] not in again]
+        + run["contests"],
+        "figures": [each for each in earlier["figures"] if each["key"] not in keys]
+        + run["figures"],
+        "versions": {**earlier["versions"], **run["versions"]},
+        "missing": earlier["missing"] + missing,
+        "later": {**earlier.get("later", {}), " ".join(works): part},
+    }
 
 
 def recorded(run: Run) -> str:
@@ -98,6 +122,7 @@ def measured(plan: Plan, only: Sequence[str] | None, say: Say) -> dict[str, Any]
     record["contests"] = _contests(works, wanted, say)
     record["scaling"] = _scaling(plan, say) if wanted("scaling") else []
     record["figures"] = _small(plan) if wanted("small") else []
+    record["figures"] += products.figures(record["contests"])
     if plan.slow and wanted("processes"):
         record["figures"] += _processes(plan, say)
     record["machine"]["others"] = busy.others()

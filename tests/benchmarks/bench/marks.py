@@ -45,6 +45,10 @@ _ENCODE = "binary32 -> code, 2^24, every format, every deterministic profile"
 _DECODE = "code -> binary32"
 _QUANTIZE = "quantize 4096 x 4096 binary32 -> codes + scales"
 _FP8, _FP6, _FP4 = ("E4M3", "E5M2"), ("E3M2", "E2M3"), ("E2M1",)
+_BLOCKWISE = "matmul 1024^3, each block exactly, then binary32"
+_EXACT = "matmul 1024^3, one rounding"
+_FUSED = "matmul 1024^3, groups cut to 13, 25 or 35 bits"
+_SHORT = ("E3M2", "E2M3", "E2M1", "INT8")
 _OUT_MARK = "with out=: >= 0.70 x np.copyto of float32"
 _FRESH_MARK = "fresh result: >= 1.0 x a fresh float32 copy"
 _COMPILED_MARK = ">= 7 x torch.compile'd torchao (FP6, FP4)"
@@ -73,6 +77,14 @@ MARKS = (
     Mark("dequantize", _WITHIN, "dequantize", 1 / 1.5, "decode"),
     Mark("pack FP4", _WITHIN, "pack", 1 / 1.5, "decode", _FP4),
     Mark("pack FP6", _WITHIN, "pack", 1 / 1.5, "decode", _FP6),
+    Mark(_BLOCKWISE, ">= 0.45 x numpy's float32 @", "blockwise", 0.45, "float32 @", _SHORT),
+    Mark(_BLOCKWISE, ">= 0.45 x numpy's float64 @", "blockwise", 0.45, "float64 @", ("E4M3",)),
+    Mark(_BLOCKWISE, ">= 0.15 x numpy's float64 @", "blockwise", 0.15, "float64 @", ("E5M2",)),
+    Mark(_EXACT, ">= 0.80 x numpy's float64 @", "exact", 0.80, "float64 @"),
+    Mark(_EXACT, "no slower than torchao's emulated product", "exact", 1.0, "torchao eager"),
+    Mark(f"{_EXACT}, scales far apart", ">= 2 G products/s a core", "digits ns", 0.5),
+    Mark(_FUSED, ">= 1 G products/s", "fused ns", 1.0),
+    Mark(_FUSED, ">= 100 x MMA-Sim", "fused", 100.0, "mmasim"),
     Mark("64 elements", "<= 8 us a call", "small", 8.0),
     Mark("import mxemu", "<= 40 ms above a bare interpreter", "import", 40.0),
     Mark("import mxemu", _WARM_MARK, "first warm", 0.8),

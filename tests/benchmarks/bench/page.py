@@ -68,6 +68,25 @@ Packing codes to a dense stream of bits, beside decoding as many:
 
 {pack}
 
+## Matrix products
+
+1024 x 1024 by 1024 x 1024; one number of the speeds is a product of two elements. Matrices are Gaussian unless
+another thing is said. Each block exactly, rounded to binary32, and blocks added in order:
+
+{blockwise}
+
+All of K exactly and one rounding. torchao's order of addition is unspecified:
+
+{exact}
+
+The same with codes and scales equally likely, so that no machine number holds the sums:
+
+{digits}
+
+Groups of terms cut to one quantum, as matrix units have it. MMA-Sim is given four rows of the first matrix:
+
+{fused}
+
 ## Size of the array
 
 E4M3 with `out=`.
@@ -94,6 +113,7 @@ def page(run: Run) -> str:
     """The whole page as Markdown."""
     plan = run["plan"]
     works = ("encode", "decode", "quantize", "bfloat16", "axis", "dequantize", "pack")
+    matrices = ("blockwise", "exact", "digits", "fused")
     return _HEAD.format(
         date=run["date"],
         rounds=plan["rounds"],
@@ -107,7 +127,7 @@ def page(run: Run) -> str:
         scaling=markdown(tables.scaling_table(run)),
         figures=markdown(tables.figures_table(run)),
         differences=_differences(run),
-        **{work: markdown(tables.speeds_table(run, work)) for work in works},
+        **{work: markdown(tables.speeds_table(run, work)) for work in (*works, *matrices)},
     )
 
 
@@ -118,6 +138,7 @@ def _machine(run: Run) -> tables.Table:
     rows = {
         **own,
         "other programs": tables.others(run),
+        **{f"later: {works}": tables.merged(part) for works, part in run.get("later", {}).items()},
         "variables": variables or "none that set threads",
         **run["versions"],
     }

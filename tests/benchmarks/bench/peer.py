@@ -54,6 +54,18 @@ class Peer:
         """A matrix to blocks of 32 along its rows."""
         return None
 
+    def product(self, x: Array, y: Array) -> Way | None:
+        """The product of a matrix with the transpose of another, in the machine's own arithmetic."""
+        return None
+
+    def emulated(self, x: Array, y: Array, element: str) -> Way | None:
+        """The same of both matrices in blocks of 32."""
+        return None
+
+    def fused(self, accumulation: str, a: Any, b: Any) -> Way | None:
+        """The same of codes without scales, or of blocks, under an accumulation of fused groups."""
+        return None
+
 
 def load(name: str, package: str = "") -> Any:
     """Import a module of a peer.

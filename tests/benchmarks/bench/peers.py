@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bench.block_peers import Microxcaling, Torchao, TorchaoEager
 from bench.converters import Copy, MlDtypes, OpenVino, Torch
 from bench.peer import Missing, Peer
+from bench.products import Double, MmaSim, Single
 
 PEERS: tuple[type[Peer], ...] = (
     Copy,
@@ -16,6 +17,9 @@ PEERS: tuple[type[Peer], ...] = (
     Torchao,
     TorchaoEager,
     Microxcaling,
+    Single,
+    Double,
+    MmaSim,
 )
 
 

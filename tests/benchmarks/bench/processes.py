@@ -41,6 +41,8 @@ def prepared(rows):
     x = np.ones((rows, 4096), np.float32)
     if verb == "decode":
         return mxemu.encode(x, "E4M3")
+    if verb == "matmul":
+        return mxemu.quantize(x.reshape(64, -1), "MXFP8_E4M3")
     return mxemu.quantize(x, "MXFP8_E4M3") if verb == "dequantize" else x
 
 def call(given):
@@ -49,6 +51,8 @@ def call(given):
             return getattr(mxemu, verb)(given, "E4M3")
         case "dequantize":
             return mxemu.dequantize(given)
+        case "matmul":
+            return mxemu.matmul(given, given)
         case _:
             return mxemu.quantize(given, "MXFP8_E4M3", axis=0 if verb == "quantize, axis 0" else -1)
 
@@ -60,7 +64,7 @@ before = kilobytes("VmRSS")
 result = call(given)
 print(json.dumps((1024 * (kilobytes("VmHWM") - before) - size(result)) / 1e6))
 """
-VERBS = ("encode", "decode", "quantize", "quantize, axis 0", "dequantize")
+VERBS = ("encode", "decode", "quantize", "quantize, axis 0", "dequantize", "matmul")
 
 
 def figure(key: str, name: str, unit: str, found: list[float], **more: Any) -> dict[str, Any]:

@@ -20,6 +20,9 @@ _ORDER = (
     "torchao eager",
     "ml_dtypes",
     "microxcaling",
+    "float32 @",
+    "float64 @",
+    "mmasim",
 )
 
 
@@ -132,6 +135,11 @@ def others(run: Run) -> str:
         return "unknown"
     doubt = "; too much for figures to be relied on" if share > QUIET else ""
     return f"{share:.0%} of the cores' time during the run{doubt}"
+
+
+def merged(part: dict[str, Any]) -> str:
+    """When some works were measured again, and beside what."""
+    return f"{part['date']}, {others({'machine': part})}"
 
 
 def threaded(count: int) -> str:

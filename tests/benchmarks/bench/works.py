@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import mxemu
-from bench import ours
+from bench import ours, products
 from bench.converters import Copy
 from bench.peer import Peer, first_line, silence
 from bench.rounds import Contest, Way
@@ -72,10 +72,11 @@ class Works:
         """All contests of the works that are wanted, for each number of threads."""
         works = (self.encode, self.profiles, self.decode, self.quantize)
         within = (self.bfloat16, self.axis, self.dequantize, self.pack)
+        matrices = (self.blockwise, self.exact, self.digits, self.fused)
         try:
             for threads in self.plan.threads:
                 self._use(threads)
-                for work in (*works, *within):
+                for work in (*works, *within, *matrices):
                     if wanted(work.__name__):
                         yield from work()
         finally:
@@ -161,6 +162,41 @@ class Works:
                 others = {"decode": ours.decode(codes, element, out)}
                 subject = ours.pack(codes, element, out)
                 yield self._contest("pack", element, out, subject, others)
+
+    def blockwise(self) -> Iterator[Contest]:
+        """Products with a sum for each block, beside numpy's own."""
+        x, y = products.matrices()
+        others = self._others("product", x, y)
+        for element in ours.NAMES:
+            a, b = products.blocks(x, element), products.blocks(y, element)
+            subject = products.way(a, b, "block-fp32")
+            yield self._contest("blockwise", element, False, subject, others)
+        pair = [products.wild("E5M2", seed, scales=False) for seed in (3, 4)]
+        subject = products.way(*pair, "block-fp32")
+        yield self._contest("blockwise", "E5M2, any codes", False, subject, others)
+
+    def exact(self) -> Iterator[Contest]:
+        """Products with one rounding, beside numpy's and torchao's."""
+        x, y = products.matrices()
+        own = self._others("product", x, y)
+        for element in ours.NAMES:
+            a, b = products.blocks(x, element), products.blocks(y, element)
+            others = {**own, **self._others("emulated", x, y, element)}
+            subject = products.way(a, b, "exact")
+            yield self._contest("exact", element, False, subject, others)
+
+    def digits(self) -> Iterator[Contest]:
+        """The same with scales so far apart that sums need digits."""
+        for element in ours.NAMES:
+            pair = [products.wild(element, seed, scales=True) for seed in (5, 6)]
+            yield self._contest("digits", element, False, products.way(*pair, "exact"), {})
+
+    def fused(self) -> Iterator[Contest]:
+        """Products of matrix units that align, beside a simulator."""
+        for name in products.FUSED:
+            a, b = products.fused_operands(name)
+            others = self._others("fused", name, a, b)
+            yield self._contest("fused", name, False, products.way(a, b, name), others)
 
     def _contest(
         self, work: str, name: str, out: bool, subject: Way, others: dict[str, Way]
