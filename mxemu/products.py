@@ -213,32 +213,41 @@ class _Unit:
 
     def products(self, a: Operand, b: Operand) -> list[Term]:
         """The exact product of each pair of elements, with the scales if they enter here."""
-        left, right = self._vector(a), self._vector(b)
-        return [self._product(*pair) for pair in zip(left, right, strict=True)]
+        x_scales, y_scales = self._scales(a), self._scales(b)
+        factors = [self._factor(*pair) for pair in zip(x_scales, y_scales, strict=True)]
+        pairs = zip(self._elements(a, x_scales), self._elements(b, y_scales), strict=True)
+        return [self._product(x, y, factors[i // self.k]) for i, (x, y) in enumerate(pairs)]
 
-    def _vector(self, operand: Operand) -> list[tuple[Term, Term]]:
-        """Elements and scales as terms."""
-        fmt = operand.format
-        assert not isinstance(fmt, str)
-        if not isinstance(fmt, BlockFormat):
-            return [(one, _ONE) for one in self._elements(operand.codes, fmt, ())]
-        scales = [self._scale(code, fmt.scale) for code in operand.scales]
-        spread = [one for one in scales for _ in range(fmt.k)]
-        return list(zip(self._elements(operand.codes, fmt.element, spread), spread, strict=True))
+    def _scales(self, operand: Operand) -> list[Term]:
+        """One scale for each block; ones where there are none."""
+        if isinstance(operand.format, BlockFormat):
+            return [self._scale(code, operand.format.scale) for code in operand.scales]
+        return [_ONE] * -(-len(operand.codes) // self.k)
 
-    def _elements(
-        self, codes: Sequence[int], fmt: ElementFormat, scales: Sequence[Term]
-    ) -> list[Term]:
+    def _factor(self, a: Term, b: Term) -> Term:
+        """What the scales of two blocks do to their products; those that are applied later are kept apart."""
+        match self.record.scale_at:
+            case ScaleAt.PRODUCT:
+                exponent = (a.exponent or 0) + (b.exponent or 0)
+                return Term(self._multiply(a.value, b.value), exponent)
+            case ScaleAt.OPERAND:
+                return _ONE
+            case ScaleAt.PART:
+                return _ONE._replace(scale=(a.value, b.value))
+
+    def _elements(self, operand: Operand, scales: Sequence[Term]) -> list[Term]:
         """Elements, converted to the operand's format if there is one."""
-        known, record = _terms(fmt), self.record
-        terms = [known[code] for code in codes]
+        fmt, record = operand.format, self.record
+        assert not isinstance(fmt, str)
+        fmt = fmt.element if isinstance(fmt, BlockFormat) else fmt
+        known = _terms(fmt)
+        terms = [known[code] for code in operand.codes]
         if record.operand_subnormals is not OperandSubnormals.KEEP:
             terms = [self._flushed(term) if _is_tiny(term, fmt) else term for term in terms]
-        if record.scale_at is ScaleAt.OPERAND and scales:
-            pairs = zip(terms, scales, strict=True)
+        if record.scale_at is ScaleAt.OPERAND:
             terms = [
-                term._replace(value=self._multiply(term.value, scale.value))
-                for term, scale in pairs
+                term._replace(value=self._multiply(term.value, scales[i // self.k].value))
+                for i, term in enumerate(terms)
             ]
         if record.operand_format is None:
             return terms
@@ -270,24 +279,14 @@ class _Unit:
             value = value._replace(sign=0)
         return Term(value, value.exponent + fmt.mantissa_bits)
 
-    def _product(self, a: tuple[Term, Term], b: tuple[Term, Term]) -> Term:
-        """The product of two elements."""
-        record = self.record
-        (x, x_scale), (y, y_scale) = a, b
-        value = self._multiply(x.value, y.value)
-        exponent = (x.exponent or 0) + (y.exponent or 0)
-        scale = None
-        if record.scale_at is ScaleAt.PART:
-            scale = x_scale.value, y_scale.value
-        has_scales = x_scale is not _ONE or y_scale is not _ONE
-        if has_scales and record.scale_at is ScaleAt.PRODUCT:
-            scales = (x_scale.exponent or 0) + (y_scale.exponent or 0)
-            summed = record.product_exponent is ProductExponent.SUM
-            value = self._multiply(value, self._multiply(x_scale.value, y_scale.value))
-            exponent = scales + (exponent if summed else 0)
-        elif record.product_exponent is ProductExponent.SCALE:
-            exponent = 0
-        return self._finished_product(value, exponent, scale)
+    def _product(self, x: Term, y: Term, factor: Term) -> Term:
+        """The product of two elements and their scales."""
+        value, exponent = self._multiply(x.value, y.value), factor.exponent or 0
+        if factor.value is not _ONE.value:
+            value = self._multiply(value, factor.value)
+        if self.record.product_exponent is ProductExponent.SUM:
+            exponent += (x.exponent or 0) + (y.exponent or 0)
+        return self._finished_product(value, exponent, factor.scale)
 
     def _multiply(self, a: Value, b: Value) -> Value:
         """The exact product; Inf * 0 is an invalid operation (IEEE 754, 7.2)."""
@@ -349,9 +348,9 @@ class _Unit:
             return Term(special, None)
         reference = _reference(step, terms, carried)
         quantum = _quantum(step, reference, step.fraction_bits)
-        cuts = [self._cut(step, term, quantum) for term in terms]
-        last = None if carried is None else self._cut_carried(step, carried, reference)
-        kept = [cut.kept for cut in cuts] + ([] if last is None else [last.kept])
+        kept = [self._kept(step, term, quantum) for term in terms]
+        if carried is not None:
+            kept.append(self._kept_of_carried(step, carried, reference))
         total = self._total(step, kept, [term.value.sign for term in everything])
         result = total
         for rounding in step.out:
@@ -359,38 +358,32 @@ class _Unit:
             if self.record.zero_sign is ZeroSign.POSITIVE and result.is_zero:
                 result = result._replace(sign=0)
         if self.keep:
+            cuts = [_cut(*pair) for pair in zip(everything, kept, strict=True)]
+            last = None if carried is None else cuts.pop()
             aligned = reference if step.fraction_bits is not None else None
             self.trace.append(Added(tuple(cuts), last, aligned, quantum, total, result))
         if step.out:
             return _term(result, step.out[-1].format.emin)
         return Term(result, reference)
 
-    def _cut(self, step: Fuse, term: Term, quantum: int | None) -> Cut:
+    def _kept(self, step: Fuse, term: Term, quantum: int | None) -> Value:
         """One term, rounded to a multiple of 2^quantum."""
-        value, exponent = term.value, term.exponent
+        value = term.value
         if quantum is None or value.exponent >= quantum or not value.significand:
-            return Cut(value, exponent, value, ZERO)
+            return value
         multiple, inexact = round_to_multiple(value, quantum, _PROFILES[step.align])
-        kept = Value(value.sign, multiple, quantum)
-        if not inexact:
-            return Cut(value, exponent, kept, ZERO)
-        return self._lossy(value, exponent, kept)
+        if inexact:
+            self.flags |= _INEXACT
+        return Value(value.sign, multiple, quantum)
 
-    def _cut_carried(self, step: Fuse, carried: Term, reference: int | None) -> Cut:
+    def _kept_of_carried(self, step: Fuse, carried: Term, reference: int | None) -> Value:
         """What is carried in, cut at its own quantum or dropped if it is out of reach."""
         bits = step.fraction_bits if step.carried_bits is None else step.carried_bits
         far = step.carried_reach is not None and carried.exponent is not None
         if far and carried.exponent < reference - step.carried_reach:  # type: ignore[operator]
-            return self._lossy(carried.value, carried.exponent, ZERO)
-        return self._cut(step, carried, _quantum(step, reference, bits))
-
-    def _lossy(self, value: Value, exponent: int | None, kept: Value) -> Cut:
-        """A term that lost something."""
-        if not value.significand:
-            return Cut(value, exponent, kept, ZERO)
-        self.flags |= _INEXACT
-        lost = _exact_sum([value, kept._replace(sign=1 - kept.sign)]) if self.keep else ZERO
-        return Cut(value, exponent, kept, lost)
+            self.flags |= _INEXACT if carried.value.significand else 0
+            return ZERO
+        return self._kept(step, carried, _quantum(step, reference, bits))
 
     def _total(self, step: Fuse, values: list[Value], signs: list[int]) -> Value:
         """The exact sum, in a register if the step has one, with the sign that a zero gets."""
@@ -512,6 +505,12 @@ def _quantum(step: Fuse, reference: int | None, bits: int | None) -> int | None:
     if step.quantum is not None or bits is None or reference is None:
         return step.quantum
     return reference - bits
+
+
+def _cut(term: Term, kept: Value) -> Cut:
+    """What became of a term, for the trace."""
+    lost = _exact_sum([term.value, kept._replace(sign=1 - kept.sign)])
+    return Cut(term.value, term.exponent, kept, lost if lost.significand else ZERO)
 
 
 def _exact_sum(values: Sequence[Value]) -> Value:

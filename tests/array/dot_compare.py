@@ -99,6 +99,6 @@ def one(name: str, results: int, seed: int) -> tuple[int, list[Difference]]:
     for place, pair in enumerate(own):
         theme = draw.THEMES[(place + seed) % len(draw.THEMES)]
         # Restarts every 64 or 128 terms show only in long dots.
-        length = (32, 64, 32, 32, 32, 32, 160)[(place + seed) % 7]
+        length = (32, 64, 32, 32, 32, 32, 32, 160)[(place + seed) % 8]
         found += compare(record, pair, theme, size, length, rng)
     return size * size * len(own), found
