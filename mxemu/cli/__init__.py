@@ -19,6 +19,10 @@ _COMMANDS = {
         "mxemu.cli.check:check",
         "Check an implementation against the MX specification, bit for bit.",
     ),
+    "probe": (
+        "mxemu.cli.probe:probe",
+        "Find out how somebody's dot product adds up, from its answers alone.",
+    ),
     "explain": (
         "mxemu.cli.explain:explain",
         "Derive what a code means, how a value or a block is converted, how a dot product adds up.",
