@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import gemm_cases
@@ -15,11 +19,12 @@ from gemm_cases import KINDS, Product, carried, operand
 import mxemu
 from mxemu.accumulation import EXACT, Accumulation, Chain, Fuse, Parts, Sum
 from mxemu.accumulations import ACCUMULATIONS, find
-from mxemu.array.gemm import cascade, choose, digits, fused, packs, sides, tiles
+from mxemu.array.gemm import cascade, choose, digits, drive, fused, packs, sides, tiles, words
 from mxemu.errors import BadCode
 from mxemu.formats import CONCRETE
 from mxemu.products import dot
 
+HERE = Path(__file__).resolve().parent
 BLOCKS = find("block-fp32")
 PAIRS = [(a.name, b.name) for a in CONCRETE for b in CONCRETE]
 FUSED = [
@@ -180,13 +185,31 @@ def test_a_few_wild_rows_do_not_spoil_the_rest() -> None:
     regions = choose.whole(left, right, 32, scaled=False)
     assert regions is not None
     slow = sum(
-        len(one.rows) * len(one.columns)
+        len(one.rows)
+        if isinstance(one.product, cascade.Pairs)
+        else len(one.rows) * len(one.columns)
         for one in regions
-        if isinstance(one.product, cascade.Cascade)
+        if not isinstance(one.product, words.Words)
     )
-    assert sum(len(one.rows) * len(one.columns) for one in regions) == 1200
     assert 0 < slow <= 70
     same(Product(a, b, EXACT), 100)
+
+
+def test_a_few_wild_pairs_are_computed_on_their_own() -> None:
+    """Two rows with one tiny number each: only their product is too long for float64."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((64, 64), dtype=np.float32) for _ in range(2))
+    x[9, 5] = y[20, 40] = np.float32(2.0**-27)
+    x[9, 40] = y[20, 5] = np.float32(2.0**-28)
+    a, b = mxemu.quantize(x, "MXFP8_E5M2"), mxemu.quantize(y, "MXFP8_E5M2")
+    left, right = (choose_side(one) for one in (a, b))
+    regions = choose.whole(left, right, 32, scaled=False)
+    assert regions is not None
+    assert [type(one.product).__name__ for one in regions] == ["Words", "Pairs"]
+    assert (regions[1].rows.tolist(), regions[1].columns.tolist()) == ([9], [20])
+    found = Product(a, b, EXACT, carried((64, 64), 0, False))
+    same(found, 30)
+    assert int(found.bits[9, 20]) == found.expected(9, 20)
 
 
 def choose_side(blocks: mxemu.Blocks) -> Any:
@@ -194,6 +217,65 @@ def choose_side(blocks: mxemu.Blocks) -> Any:
     found = sides.side(gemm_cases.vectors(blocks), EXACT)
     assert found is not None
     return found
+
+
+# How far apart the numbers of a row are: not at all, somewhat, or in a few places only.
+SHAPES: dict[str, Any] = {
+    "gaussian": lambda rng, shape: rng.standard_normal(shape),
+    "heavy tails": lambda rng, shape: rng.standard_t(2, size=shape),
+    "one outlier": lambda rng, shape: (
+        rng.standard_normal(shape) * np.where(np.arange(shape[1]) == 5, 3e4, 1)
+    ),
+    "columns apart": lambda rng, shape: (
+        rng.standard_normal(shape) * 2.0 ** rng.integers(-4, 5, shape[1])
+    ),
+    "wild after a while": lambda rng, shape: np.where(
+        np.arange(shape[1]) < 256, rng.standard_normal(shape), 2.0 ** rng.uniform(-16, 4, shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("MXFP8_E4M3", "MXFP8_E4M3"),
+        ("MXFP8_E5M2", "MXFP8_E4M3"),
+        ("MXINT8", "MXFP8_E5M2"),
+        ("E4M3/E4M3/16", "NVFP4"),
+        ("E4M3/E8M0/15", "E5M2/E8M0/15"),
+        ("E5M2/E8M0/64", "E5M2/E8M0/64"),
+    ],
+    ids="-".join,
+)
+def test_integers_of_sixteen_bits_and_what_is_none(pair: tuple[str, str], shape: str) -> None:
+    """Ordinary numbers are whole numbers of a unit for each row but for some, in whatever way those lie."""
+    rng = np.random.default_rng(1)
+    for rows, columns, blocks in ((17, 35, 3), (30, 70, 40)):
+        length = blocks * mxemu.formats.block_format(pair[0]).k
+        x, y = (SHAPES[shape](rng, (count, length)) for count in (rows, columns))
+        a, b = (
+            mxemu.quantize(z.astype(np.float32), form) for z, form in zip((x, y), pair, strict=True)
+        )
+        same(Product(a, b, EXACT, carried((rows, columns), 3, True)), 15)
+        same(Product(a, b, EXACT), 15)
+
+
+def test_which_way_exact_products_take() -> None:
+    """Ordinary numbers go to integers, too many that are none to float64, and those far apart to a cascade."""
+    taken = []
+    for kind, scale in (("gaussian", None), ("near", 127), ("wide", None)):
+        both = [operand("MXFP8_E4M3", 20, 1024, kind, seed) for seed in (0, 1)]
+        for one in both:
+            one.scales[:] = one.scales if scale is None else scale
+        left, right = (choose_side(one) for one in both)
+        (region,) = choose.whole(left, right, 32, scaled=False) or ()
+        found = np.zeros((20, 20), np.uint32)
+        form = np.array([0x7FC00000, 0])
+        region.product.run(region.rows, region.columns, drive.Result(found, None, 0.0, form))
+        full = isinstance(region.product, words.Words) and region.product.full
+        taken.append((type(region.product).__name__, full))
+    assert taken == [("Words", False), ("Words", True), ("Cascade", False)]
 
 
 @pytest.mark.parametrize("positive", [True, False])
@@ -299,6 +381,37 @@ def test_memory_does_not_grow_with_the_length(record: Accumulation) -> None:
         finally:
             tracemalloc.stop()
     assert peaks[1] < peaks[0] + (1 << 17)
+
+
+_ELSEWHERE = """
+import sys
+import gemm_cases, numpy as np
+from mxemu.accumulations import find
+for name in ("exact", "block-fp32", "nv-hopper-fp8-wgmma"):
+    a, b = (gemm_cases.operand("MXFP8_E4M3", 40, 160, kind, 3) for kind in ("gaussian", "near"))
+    for pair in ((a, a), (a, b)):
+        found = gemm_cases.Product(*pair, find(name))
+        assert found.done
+        sys.stdout.write(found.bits.tobytes().hex() + "\\n")
+"""
+
+
+@pytest.mark.slow
+def test_tiles_of_another_machine_give_the_same_bits() -> None:
+    """Other registers, other shapes of tiles, and no operation on pairs of integers."""
+
+    def output(**more: str) -> str:
+        folders = os.pathsep.join([str(HERE.parents[1]), str(HERE.parent), str(HERE)])
+        ended = subprocess.run(
+            [sys.executable, "-c", _ELSEWHERE],
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": folders, **more},
+        )
+        return ended.stdout
+
+    assert output(NUMBA_CPU_NAME="generic") == output()
 
 
 def exact(high: float, low: float) -> Fraction:

@@ -610,7 +610,7 @@ def test_a_record_from_a_file_is_compared_with(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("fp32-fmma", "did you mean fp32-fma"),
-        ("none.toml", "accumulation none.toml: No such file"),
+        ("none.toml", "none.toml: No such file"),
     ],
 )
 def test_an_unknown_accumulation_is_wrong_use(name: str, message: str) -> None:

@@ -33,7 +33,7 @@ def matmul(
         Of the same length K, and of the same k where both have blocks.
     record : Accumulation
     c : ndarray of float32, shape (m, n), optional
-    out : ndarray of uint32, shape (m, n)
+    out : ndarray of uint32, shape (m, n), contiguous
         Gets bits of binary32.
     fallback : callable
         From equally long arrays of rows and of columns to the bits of these results.

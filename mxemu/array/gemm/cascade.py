@@ -78,14 +78,28 @@ class Cascade(Product):
         found = np.nonzero(unsure)
         if len(found[0]):
             own = rows[found[0]], place.picked[found[1]]
-            result.bits[own] = _signed(
-                exact_results(self.a, self.b, *own, result.c, self.singly), result
-            )
+            Pairs(self.a, self.b, self.singly).run(*own, result)
 
 
-def _signed(bits: Array, result: Result) -> Array:
-    """Bits of results with the sign that a zero gets."""
-    return np.where(bits == np.uint32(1 << 31), 0, bits) if result.form[1] else bits
+class Pairs:
+    """Single results, in digits.
+
+    Parameters
+    ----------
+    a, b : Side
+    length : int
+        Sums over so many positions are exact in float64.
+    """
+
+    def __init__(self, a: Side, b: Side, length: int) -> None:
+        self.a, self.b, self.length = a, b, length
+
+    def run(self, rows: Array, picked: Array, result: Result) -> None:
+        """Fill the results of some rows of A, each with one row of B."""
+        bits = exact_results(self.a, self.b, rows, picked, result.c, self.length)
+        if result.form[1]:
+            bits[bits == np.uint32(1 << 31)] = 0
+        result.bits[rows, picked] = bits
 
 
 @kernel

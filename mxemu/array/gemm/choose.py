@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mxemu.array.gemm.cascade import Cascade
+from mxemu.array.gemm.cascade import Cascade, Pairs
 from mxemu.array.gemm.drive import SLAB, Product
 from mxemu.array.gemm.sides import WINDOW, Side
 from mxemu.array.gemm.sums import SplitSums, Sums, fits
@@ -23,16 +23,18 @@ _LOW, _HIGH = -63, 58
 
 # Above the error of a computed logarithm.
 _MARGIN = 1e-4
+# One of so many results may be computed on its own, and one of so many in a row or column.
+_SPARSE, _FEW = 2048, 8
 # How often an area is divided.
 _DEEPEST = 3
 
 
 class Region(NamedTuple):
-    """Some rows of A, some rows of B, and how their products are computed."""
+    """Some rows of A, some rows of B, and how their products are computed; what comes later replaces what is there."""
 
     rows: Array
     columns: Array
-    product: Product
+    product: Product | Pairs
 
 
 def blockwise(a: Side, b: Side, k: int) -> list[Region] | None:
@@ -64,21 +66,38 @@ def _long_blocks(a: Side, b: Side, k: int, double: Product) -> list[Region] | No
 def whole(a: Side, b: Side, k: int, *, scaled: bool) -> list[Region] | None:
     """All products exactly and one rounding; None if blocks are too long, or wide results still have to be scaled."""
     found = [one.survey(np.arange(one.count)) for one in (a, b)]
+    # Any sum of products of two rows is at most the product of the roots of their sums of squares.
     sizes = [np.maximum(each.size - each.low, 0) + _MARGIN for each in found]
-    areas = list(_areas(sizes[0], sizes[1], _DOUBLE))
-    hard = None
-    if not all(area.easy for area in areas):
-        hard = None if scaled else _cascade(a, b, k)
-        if hard is None:
-            return None
     length = _run(a.codes.shape[1], WINDOW)
     easy: Product = Sums(a, b, np.float64, np.float64, length, late_c=True)
     if all(one.k % 2 == 0 or one.k >= one.codes.shape[1] for one in (a, b)):
         easy = Words(a, b, (found[0].peak + _MARGIN, found[1].peak + _MARGIN), length, easy)
+    everything = Region(np.arange(a.count), np.arange(b.count), easy)
+    hard = _hard_pairs(sizes[0], sizes[1], _DOUBLE)
+    if hard is not None and not len(hard[0]):
+        return [everything]
+    cascade = None if scaled else _cascade(a, b, k)
+    if cascade is None:
+        return None
+    if hard is not None:
+        return [everything, Region(*hard, Pairs(a, b, cascade.singly))]
     return [
-        Region(area.rows, area.columns, easy if hard is None or area.easy else hard)
-        for area in areas
+        Region(area.rows, area.columns, easy if area.easy else cascade)
+        for area in _areas(sizes[0], sizes[1], _DOUBLE)
     ]
+
+
+def _hard_pairs(a: Array, b: Array, limit: float) -> tuple[Array, Array] | None:
+    """The rows and columns whose numbers together are beyond a limit; None if they are many, or most of a row."""
+    order = np.argsort(b)
+    counts = len(b) - np.searchsorted(b[order], limit - a, side="right")
+    most = np.count_nonzero(a > limit - b.max())
+    together = int(counts.max()) * _FEW > len(b) or most * _FEW > len(a)
+    if together or int(counts.sum()) > len(a) * len(b) // _SPARSE:
+        return None
+    rows = np.repeat(np.arange(len(a)), counts)
+    columns = [order[len(b) - count :] for count in counts if count]
+    return rows, np.concatenate([order[:0], *columns])
 
 
 def _run(count: int, longest: int) -> int:
@@ -88,16 +107,20 @@ def _run(count: int, longest: int) -> int:
     return longest
 
 
-def _cascade(a: Side, b: Side, k: int) -> Product | None:
-    """The product for sums of any length."""
+def _cascade(a: Side, b: Side, k: int) -> Cascade | None:
+    """The product for sums of any length, in parts of blocks that are exact."""
     without_scales = min(a.k, b.k) >= a.codes.shape[1]
     length = min(k, _SHORT_RUN) if without_scales else k
-    if length > SLAB:
-        return None
-    if fits(a, b, length, _DOUBLE):
-        return Cascade(a, b, length)
-    bit = _split_bit(a, b, length)
-    return None if bit is None else Cascade(a, b, length, bit)
+    while length <= SLAB:
+        if fits(a, b, length, _DOUBLE):
+            return Cascade(a, b, length)
+        bit = _split_bit(a, b, length)
+        if bit is not None:
+            return Cascade(a, b, length, bit)
+        if length % 2:
+            break
+        length //= 2
+    return None
 
 
 def _split_bit(a: Side, b: Side, count: int) -> int | None:

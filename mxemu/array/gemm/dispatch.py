@@ -32,7 +32,7 @@ def matmul(
 ) -> bool:
     """See `mxemu.array.gemm.matmul`."""
     sides = _sides(a, b, record)
-    if sides is None or not out.size or not a.codes.shape[1]:
+    if sides is None or not (out.size and a.codes.shape[1] and out.flags.c_contiguous):
         return False
     factor = _factor(a, b, record, c)
     regions = None if factor is None else _regions(*sides, record, _block_size(a, b), factor)

@@ -117,6 +117,7 @@ class Product:
         self.width = columns(dtype)
         self.length = length
         self.late_c = late_c
+        self.starts_empty = True  # whether the state has to be zeros before the first step
         self.positions = a.codes.shape[1]
         self.local = threading.local()
 
@@ -140,6 +141,8 @@ class Product:
         state = None
         if self.slab < self.positions:
             state = self.new_state(high * wide * ROWS * self.width)
+            for array in state:
+                array[:] = 0
         for start in range(0, self.positions, self.slab):
             slab = Slab(start, min(start + self.slab, self.end), self.stretch)
             right = self._all_columns(picked, wide, slab)
@@ -151,11 +154,18 @@ class Product:
         """Positions in whole blocks."""
         return -(-self.positions // self.length) * self.length
 
+    def _own_state(self, size: int) -> list[Array]:
+        """A state that is needed no longer than a thread works on it, in a place that is kept."""
+        state: list[Array] = getattr(self.local, "state", [])
+        if not state or state[0].size < size:
+            state = self.local.state = self.new_state(size)
+        for array in state if self.starts_empty else ():
+            array[:size] = 0
+        return state
+
     def new_state(self, size: int) -> list[Array]:
         """What is kept along K for each result, in tiles; the first array gives the results."""
-        state = aligned(size, self.state_dtype)
-        state[:] = 0
-        return [state]
+        return [aligned(size, self.state_dtype)]
 
     def _all_columns(self, picked: Array, wide: int, slab: Slab) -> list[Array]:
         """All panels of B for a slab."""
@@ -187,7 +197,7 @@ class Product:
         row = wide * ROWS * self.width
         # With one slab the state is needed only here.
         origin = first if state is None else 0
-        state = self.new_state((after - first) * row) if state is None else state
+        state = self._own_state((after - first) * row) if state is None else state
         place = Place(rows, picked, origin * row, first, after)
         if slab.start == 0 and not self.late_c:
             self.begin(place, result, state)
@@ -246,13 +256,17 @@ class Product:
         if result.c is not None:
             spread_c(result.c, place.rows, place.picked, ROWS, self.width, state[0], *place[2:])
 
+    def sizes(self, place: Place) -> tuple[Array, Array]:
+        """What the results of each row of some panels, and of each column, are multiplied by at the end."""
+        return np.ones((place.after - place.first) * ROWS), np.ones(len(place.picked))
+
     def finish(self, place: Place, result: Result, state: list[Array]) -> None:
         """Results of some panels of A."""
         add_c = self.late_c and result.c is not None
         c = result.c if result.c is not None else _NO_C
         collect(
-            state[0], c, add_c, result.factor, place.rows, place.picked, ROWS, self.width,
-            result.form, result.bits, *place[2:],
+            state[0], *self.sizes(place), c, add_c, result.factor, place.rows, place.picked,
+            ROWS, self.width, result.form, result.bits, *place[2:],
         )  # fmt: skip
 
 

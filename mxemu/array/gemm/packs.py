@@ -38,32 +38,38 @@ def survey(
     after: int,
 ) -> None:
     """What some rows span; see `sides.Survey`. ``squares`` are those of the magnitudes."""
+    flat = codes.reshape(-1)
     for place in range(first, after):
         row = rows[place]
         least, most, span = np.int64(FAR), np.int64(-FAR), np.int64(0)
         whole, largest, own, seen = 0.0, 0.0, 0.0, np.uint64(0)
-        at = 0
+        at, block, block_end, window_end = 0, 0, k, window
         while at < codes.shape[1]:
-            block = at // k
-            end = min((block + 1) * k, (at // window + 1) * window, codes.shape[1])
-            square, scale = 0.0, scales[row, block]
-            for code in codes[row, at:end]:
-                seen |= magnitudes[code]
-                square += squares[code]
+            end = min(block_end, window_end, codes.shape[1])
+            scale, base = scales[row, block], np.uint64(row * codes.shape[1])
+            square, other = 0.0, 0.0
+            for step in range(at, end - 1, 2):
+                one, two = flat[base + np.uint64(step)], flat[base + np.uint64(step + 1)]
+                seen |= magnitudes[one] | magnitudes[two]
+                square += squares[one]
+                other += squares[two]
+            if (end - at) & 1:
+                last = flat[base + np.uint64(end - 1)]
+                seen |= magnitudes[last]
+                square += squares[last]
             if abs(factors[scale]) < np.inf:
-                own += square * factors[scale] * factors[scale]
-            if end % window == 0 or end == codes.shape[1]:
-                largest, whole, own = max(largest, own), whole + own, 0.0
-            if end == (block + 1) * k or end == codes.shape[1]:
+                own += (square + other) * factors[scale] * factors[scale]
+            at = end
+            if at == window_end or at == codes.shape[1]:
+                largest, whole, own, window_end = max(largest, own), whole + own, 0.0, at + window
+            if at == block_end or at == codes.shape[1]:
                 if seen != np.uint64(0) and scale_high[scale] > -FAR:
                     bits = np.int64(seen)
-                    bottom = bit_length(bits & -bits) - 1
-                    top = bit_length(bits)
+                    bottom, top = bit_length(bits & -bits) - 1, bit_length(bits)
                     span = max(span, top - bottom)
                     least = min(least, bottom + scale_low[scale])
                     most = max(most, top + scale_high[scale])
-                seen = np.uint64(0)
-            at = end
+                seen, block, block_end = np.uint64(0), block + 1, at + k
         low[place], high[place], longest[place] = least, most, span
         total[place], peak[place] = whole, largest
 
@@ -126,9 +132,9 @@ def pack(
                 suspicious |= highest > top or not abs(own[side]) < np.inf
             place = base + (begin - start) * width
             for step in range(end - begin):
-                line = panels[place : place + count]
                 for side in range(count):
-                    line[side] = numbers[flat[starts[side] + np.uint64(step)]] * own[side]
+                    number = numbers[flat[starts[side] + np.uint64(step)]] * own[side]
+                    panels[np.uint64(place) + np.uint64(side)] = number
                 place += width
             if suspicious:
                 run = panels[base + (begin - start) * width : place]
@@ -211,12 +217,12 @@ def pack_words(
                         own[side] = 0.0
             place = base + (begin - start) // 2 * width
             for step in range(0, end - begin - 1, 2):
-                line = pairs[place : place + count]
                 for side in range(count):
                     at = starts[side] + np.uint64(step)
                     lower = np.int32(numbers[flat[at]] * own[side])
                     upper = np.int32(numbers[flat[at + np.uint64(1)]] * own[side])
-                    line[side] = np.int32(upper << 16) | (lower & np.int32(0xFFFF))
+                    pair = np.int32(upper << 16) | (lower & np.int32(0xFFFF))
+                    pairs[np.uint64(place) + np.uint64(side)] = pair
                 place += width
             for side in range(count):
                 if broken[side]:
@@ -277,26 +283,6 @@ def _mend(
             pairs[pair] = np.int32(whole << 16) | lower
             pair += width
     return count
-
-
-@kernel
-def scale_tiles(
-    state: Array,
-    row_units: Array,
-    column_units: Array,
-    high: int,
-    wide: int,
-    height: int,
-    width: int,
-) -> None:
-    """Multiply results in tiles by the units of their rows and columns."""
-    for i in range(high):
-        for j in range(wide):
-            for side in range(height):
-                line = state[((i * wide + j) * height + side) * width :][:width]
-                unit = row_units[i * height + side]
-                for place in range(width):
-                    line[place] *= unit * column_units[j * width + place]
 
 
 @kernel
@@ -388,6 +374,8 @@ def two_product(a: Any, b: Any) -> Any:
 @kernel
 def collect(
     state: Array,
+    row_units: Array,
+    column_units: Array,
     c: Array,
     add_c: bool,
     factor: float,
@@ -403,34 +391,39 @@ def collect(
 ) -> None:
     """Results out of tiles, as bits of binary32, rounded once: times a factor (0 for none), plus C.
 
+    Before that they are multiplied by the units of their row, counted from the first one, and of their column.
     ``form`` is the word of a NaN, and whether zeros are positive; ``origin`` is the place at which the state begins.
     """
     across = -(-columns.size // width)
     word, positive = np.uint32(form[0]), form[1] != 0
     together = columns[columns.size - 1] - columns[0] == columns.size - 1
+    flat = out.reshape(-1)
     for panel in range(first, after):
         for side in range(min(height, rows.size - panel * height)):
-            row = rows[panel * height + side]
+            row, unit = rows[panel * height + side], row_units[(panel - first) * height + side]
             for tile in range(across):
                 base = ((panel * across + tile) * height + side) * width - origin
                 begin = tile * width
                 count = min(width, columns.size - begin)
-                values = state[base : base + count]
                 if together and not add_c and factor == 0.0:
-                    line = out[row, columns[begin] : columns[begin] + count]
+                    line = np.uint64(row * out.shape[1] + columns[begin])
                     for place in range(count):
-                        line[place] = _word(values[place], word, positive)
+                        step = np.uint64(place)
+                        scaled = state[np.uint64(base) + step] * (
+                            unit * column_units[np.uint64(begin) + step]
+                        )
+                        flat[line + step] = _word(scaled, word, positive)
                     continue
                 for place in range(count):
                     column = columns[begin + place]
-                    value = np.float64(values[place])
+                    number = state[base + place] * (unit * column_units[begin + place])
                     if factor != 0.0:
-                        pair = two_product(value, factor)
-                        value = odd(pair[0], pair[1])
+                        pair = two_product(number, factor)
+                        number = odd(pair[0], pair[1])
                     if add_c and abs(c[row, column]) < np.inf:
-                        pair = two_sum(value, np.float64(c[row, column]))
-                        value = odd(pair[0], pair[1])
-                    out[row, column] = _word(value, word, positive)
+                        pair = two_sum(number, np.float64(c[row, column]))
+                        number = odd(pair[0], pair[1])
+                    out[row, column] = _word(number, word, positive)
 
 
 @kernel

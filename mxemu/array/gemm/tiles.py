@@ -11,18 +11,24 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 _WORD, _INDEX = ir.IntType(64), ir.IntType(32)
 
 
+def _has(feature: str) -> bool:
+    """Whether the machine that is compiled for has something; the variables NUMBA_CPU_... may name another one."""
+    features = cpu_target.target_context.codegen().magic_tuple()[2]
+    return f"+{feature}" in features.split(",")
+
+
 def _shape() -> tuple[int, int]:
     """Bytes of a vector register, and rows of a tile: two vectors wide, it leaves three registers for operands."""
-    if llvmlite.binding.get_host_cpu_features().get("avx512f"):
+    if _has("avx512f"):
         return 64, 14
     if platform.machine().lower() in ("aarch64", "arm64"):
         return 16, 14
@@ -143,12 +149,11 @@ def _pair_products(tile: _Emitter, x: Any, y: Any) -> Any:
 
 def _pair_operations() -> dict[int, str]:
     """The operation on pairs by bytes of a vector, on machines that have one."""
-    has = llvmlite.binding.get_host_cpu_features().get
     known = {
         64: ("avx512bw", "llvm.x86.avx512.pmaddw.d.512"),
         32: ("avx2", "llvm.x86.avx2.pmadd.wd"),
     }
-    return {size: name for size, (feature, name) in known.items() if has(feature)}
+    return {size: name for size, (feature, name) in known.items() if _has(feature)}
 
 
 _PAIRS = _pair_operations()
@@ -295,12 +300,16 @@ def _word_sums(
     _out_at: Any,
     _blocks: Any,
     _length: Any,
+    _fresh: Any,
 ) -> Any:
-    """Add the sum of products of each block to out, float64; parameters as for `sums`, positions are pairs."""
+    """Add the sum of products of each block to out, float64; parameters as for `sums`, positions are pairs.
+
+    With ``fresh``, out counts as zeros before the first block.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         tile = _Emitter(context, builder, signature, arguments)
-        out, (blocks, length), real = tile.start(4), arguments[6:], ir.DoubleType()
+        out, (blocks, length, fresh), real = tile.start(4), arguments[6:], ir.DoubleType()
         found = tile.accumulators(_INDEX)
 
         def step(row: int, v: int, x: Any, y: Any) -> None:
@@ -310,14 +319,17 @@ def _word_sums(
         with cgutils.for_range(builder, blocks, intp=_WORD) as block:
             tile.fill(found, _INDEX, 0)
             tile.along(builder.mul(block.index, length), length, step)
+            first = builder.icmp_signed("==", block.index, tile.number(0))
+            empty = builder.and_(first, fresh)
             for row, v, offset in tile.places():
                 total = builder.sitofp(builder.load(found[row][v]), tile.vector(real))
-                total = builder.fadd(tile.load(out, offset, real), total)
-                tile.store(total, out, offset, real)
+                before = tile.load(out, offset, real)
+                before = builder.select(empty, tile.splat(real, 0.0), before)
+                tile.store(builder.fadd(before, total), out, offset, real)
         return context.get_dummy_value()
 
     offset = types.intp
-    return types.void(a, offset, b, offset, out, offset, offset, offset), generate
+    return types.void(a, offset, b, offset, out, offset, offset, offset, types.boolean), generate
 
 
 def _adding(count: int, step: int) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mxemu.array.gemm.drive import Part, Place, Product, Result, Slab, aligned
-from mxemu.array.gemm.packs import pack_words, scale_tiles
+from mxemu.array.gemm.packs import pack_words
 from mxemu.array.gemm.sides import Side
 from mxemu.array.gemm.tiles import ROWS, add_column, add_row, word_sums
 from mxemu.array.inputs import Array
@@ -43,11 +43,12 @@ class Words(Product):
         self, a: Side, b: Side, peaks: tuple[Array, Array], length: int, otherwise: Product
     ) -> None:
         super().__init__(a, b, np.int32, np.float64, length, late_c=True)
+        self.starts_empty = False
         exponents = [
             np.where(peak > -np.inf, np.ceil(peak - bits), 0)
             for peak, bits in zip(peaks, _BITS, strict=True)
         ]
-        self.units = [(each.astype(np.int64), np.exp2(-each)) for each in exponents]
+        self.units = [(each.astype(np.int64), np.exp2(-each), np.exp2(each)) for each in exponents]
         self.otherwise = otherwise
         self.full = False
 
@@ -72,7 +73,7 @@ class Words(Product):
 
     def _units(self, side: Side) -> tuple[Array, Array]:
         """Exponents of the units of each row, and how many of them are one."""
-        return self.units[int(side is self.b)]
+        return self.units[int(side is self.b)][:2]
 
     @property
     def stretch(self) -> int:
@@ -119,18 +120,9 @@ class Words(Product):
         rooms = (self._room(self.a), self._room(self.b))
         _add_words(*left, *right, state[0], ROWS * self.width, *panels, *lengths, *rooms)
 
-    def finish(self, place: Place, result: Result, state: list[Array]) -> None:
-        wide = -(-len(place.picked) // self.width)
-        skip = place.first * wide * ROWS * self.width - place.origin
-        units = [
-            np.ones((place.after - place.first) * ROWS),
-            np.ones(wide * self.width),
-        ]
+    def sizes(self, place: Place) -> tuple[Array, Array]:
         rows = place.rows[place.first * ROWS : place.after * ROWS]
-        units[0][: len(rows)] = 1 / self._units(self.a)[1][rows]
-        units[1][: len(place.picked)] = 1 / self._units(self.b)[1][place.picked]
-        scale_tiles(state[0][skip:], *units, place.after - place.first, wide, ROWS, self.width)
-        super().finish(place, result, state)
+        return self.units[0][2][rows], self.units[1][2][place.picked]
 
 
 @kernel
@@ -169,7 +161,8 @@ def _add_words(
             for j in range(wide):
                 right = (begin * wide + j * count) // 2 * width
                 place = (i * wide + j) * tile
-                word_sums(a, left, b, right, state, place, count // length, length // 2)
+                fresh = start + begin == 0
+                word_sums(a, left, b, right, state, place, count // length, length // 2, fresh)
                 add_rows(
                     a_places, a_sides, a_values, a_from[i], a_to[i],
                     b, right, start + begin, state, place, width,
