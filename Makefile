@@ -63,6 +63,7 @@ exhaustive: $(STAMP) ## every large space: all 2^32 inputs, 10^7 blocks a rule, 
 	@$(PY) -m pytest -n $(JOBS) tests/exhaustive
 	@PYTHONPATH=.:tests $(PY) -m exhaustive.array_run --jobs $(JOBS)
 	@PYTHONPATH=.:tests $(PY) -m exhaustive.dots_run --jobs $(JOBS)
+	@PYTHONPATH=.:tests $(PY) -m exhaustive.probe_run --jobs $(JOBS)
 	@$(VENV)/bin/mxemu check ml_dtypes --known auto --level exhaustive
 
 .PHONY: bench

@@ -11,9 +11,9 @@ from mxemu.formats import BINARY32, BlockFormat, FloatFormat
 from mxemu.formats import block_format as find_block_format
 from mxemu.formats import carrier as find_carrier
 from mxemu.profile import OCP, InputSubnormals, OutOfBinary32, Profile, ScaleNan
-from mxemu.scalar import Status, carry_in, decode, encode
-from mxemu.scale import amax, divide, scale_code
-from mxemu.value import INF, NAN, Kind, Value
+from mxemu.scalar import Encoded, Status, carry_in, decode, encode
+from mxemu.scale import amax, scale_code
+from mxemu.value import INF, NAN, Kind, Value, divide
 
 
 class Quantized(NamedTuple):
@@ -98,6 +98,39 @@ def quantize_bits(
     """
     values = inputs(bits, find_carrier(carrier), profile)
     return quantize(values, fmt, profile, random, tensor_scale)
+
+
+@implements("MX-6.3-ELEM")
+def encode_scaled(
+    value: Value, scale: int, fmt: BlockFormat | str, profile: Profile = OCP, random: int = 0
+) -> Encoded:
+    """One element of a block whose scale is known: value / scale, rounded once.
+
+    Parameters
+    ----------
+    value : Value
+    scale : int
+        Scale code.
+    fmt : BlockFormat or str
+    profile : Profile
+    random : int
+        Random word for STOCHASTIC rounding.
+
+    Returns
+    -------
+    Encoded
+        Under a NaN scale the code means nothing (MX 4 leaves it open); it is 0 here.
+
+    Examples
+    --------
+    >>> encode_scaled(Value(0, 7, 0), 0x80, "MXFP4").code  # 7 / 2 is a tie, and becomes 4
+    6
+    """
+    fmt = find_block_format(fmt)
+    factor = decode(scale, fmt.scale)
+    if factor.kind is Kind.NAN:
+        return Encoded(0, Status.EXACT)
+    return encode(divide(value, factor), fmt.element, profile, random)
 
 
 def check_tensor_scale(scale: Value | None) -> None:

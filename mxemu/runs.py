@@ -20,7 +20,8 @@ from mxemu.formats import BINARY32, ElementFormat, FloatFormat
 from mxemu.formats import carrier as find_carrier
 from mxemu.formats import element as find_element
 from mxemu.profile import OCP, Profile, Rounding
-from mxemu.scalar import check_code, encode_bits
+from mxemu.scalar import carry_in, check_code, encode
+from mxemu.value import Value, divide
 
 
 class Run(NamedTuple):
@@ -41,12 +42,15 @@ class Runs:
     profile : Profile
     rows : tuple of Run
         In order of the input's bits, read as an unsigned integer; the first row starts at 0.
+    scale : Value, optional
+        What every input is divided by first.
     """
 
     element: ElementFormat
     carrier: FloatFormat
     profile: Profile
     rows: tuple[Run, ...]
+    scale: Value | None = None
 
     @cached_property
     def firsts(self) -> tuple[int, ...]:
@@ -71,7 +75,10 @@ class Runs:
 
 
 def runs(
-    element: ElementFormat | str, carrier: FloatFormat | str = BINARY32, profile: Profile = OCP
+    element: ElementFormat | str,
+    carrier: FloatFormat | str = BINARY32,
+    profile: Profile = OCP,
+    scale: Value | None = None,
 ) -> Runs:
     """Build, or take from the cache, the runs table of an encoder.
 
@@ -81,6 +88,8 @@ def runs(
     carrier : FloatFormat or str
     profile : Profile
         Any rounding but STOCHASTIC.
+    scale : Value, optional
+        Finite and above zero: the table is that of an element under this scale, value / scale rounded once.
 
     Returns
     -------
@@ -89,7 +98,8 @@ def runs(
     Raises
     ------
     BadValue
-        For STOCHASTIC rounding, whose result is no function of the input alone.
+        For STOCHASTIC rounding, whose result is no function of the input alone, and for a scale that nothing can be
+        divided by.
 
     Examples
     --------
@@ -101,15 +111,20 @@ def runs(
         raise BadValue(
             "STOCHASTIC rounding has no runs table; its result depends on the random word"
         )
-    return _build(find_element(element), find_carrier(carrier), profile)
+    if scale is not None and (not scale.is_finite or scale.is_zero or scale.sign):
+        raise BadValue(f"scale = {scale}; expected a finite number above 0")
+    return _build(find_element(element), find_carrier(carrier), profile, scale)
 
 
 @lru_cache(maxsize=512)
-def _build(element: ElementFormat, carrier: FloatFormat, profile: Profile) -> Runs:
+def _build(
+    element: ElementFormat, carrier: FloatFormat, profile: Profile, scale: Value | None
+) -> Runs:
     def code_of(bits: int) -> int:
-        return encode_bits(bits, carrier, element, profile).code
+        return encode(divide(carry_in(bits, carrier, profile), scale), element, profile).code
 
-    return Runs(element, carrier, profile, step_rows(code_of, carrier, (0, carrier.sign_mask)))
+    rows = step_rows(code_of, carrier, (0, carrier.sign_mask))
+    return Runs(element, carrier, profile, rows, scale)
 
 
 def step_rows(

@@ -25,7 +25,7 @@ from mxemu.profile import (
 )
 from mxemu.runs import Run, step_rows
 from mxemu.scalar import Status, decode, encode, round_to_multiple
-from mxemu.value import INF, NAN, ZERO, Kind, Value, compare_magnitudes, quotient
+from mxemu.value import INF, NAN, ZERO, Kind, Value, compare_magnitudes, divide, quotient
 
 
 @dataclass(frozen=True)
@@ -314,15 +314,6 @@ def _is_beyond_binary32(value: Value) -> bool:
     return value.kind is not Kind.FINITE or (
         value.significand > 0 and value.leading > BINARY32.emax
     )
-
-
-def divide(value: Value, scale: Value | None) -> Value:
-    """V / X: an exact shift for a power of two, else a quotient with a sticky last bit; X None is 1."""
-    if value.kind is not Kind.FINITE or scale is None:
-        return value
-    if scale.significand == 1:
-        return Value(value.sign, value.significand, value.exponent - scale.exponent)
-    return quotient(value, scale) if value.significand else value
 
 
 def encode_scale(value: Value, scale: FloatFormat, profile: Profile = OCP) -> int:

@@ -121,6 +121,15 @@ def quotient(a: Value, b: Value) -> Value:
     return Value(a.sign ^ b.sign, kept | (rest != 0), a.exponent - b.exponent - shift)
 
 
+def divide(value: Value, scale: Value | None) -> Value:
+    """V / X: an exact shift for a power of two, else a quotient with a sticky last bit; X None is 1."""
+    if value.kind is not Kind.FINITE or scale is None:
+        return value
+    if scale.significand == 1:
+        return Value(value.sign, value.significand, value.exponent - scale.exponent)
+    return quotient(value, scale) if value.significand else value
+
+
 def from_fraction(number: Fraction | int, *, negative_zero: bool = False) -> Value:
     """The value of a rational number; 1/3 and its like keep 256 bits and a sticky last bit.
 

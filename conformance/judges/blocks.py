@@ -29,7 +29,7 @@ from mxemu.block import dequantize, dequantize_bits, quantize_bits, value_bits
 from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
 from mxemu.profile import OCP, Profile, Rounding
 from mxemu.scalar import Status, carry_in, decode, encode
-from mxemu.scale import divide
+from mxemu.value import divide
 
 BLOCK_FIELDS = ("scale_rule", "scale_overflow", *ENCODE_FIELDS)
 OPEN_BLOCK_FIELDS = (

@@ -33,6 +33,8 @@ from mxemu.accumulations import ACCUMULATIONS
 _RANDOM = 240
 _ROUNDS = 8
 _TIERS = (200, 700, 4000)
+# Named accumulations may differ in one dot of many thousands; there are few of them, so each can be tried on so many.
+_NAMED_TIER = 40_000
 _ACCEPTED = 800
 _CLIMBED = 8
 _SURE = 2
@@ -287,10 +289,15 @@ class Search:
             if not preset.same_arithmetic(record) and pool.explains(preset)
         ]
         for count in _TIERS:
-            dots = self._offline(record, count)
-            rivals, chosen = self._told_apart(record, rivals, dots)
-            if len(chosen) and self._differs(record, "neighbours", dots.take(chosen)):
+            rivals, chosen = self._told_apart(record, rivals, self._offline(record, count))
+            if chosen.size and self._differs(record, "neighbours", chosen):
                 return True
+        named = [move for move in rivals if move.parameter == "preset"]
+        if named:
+            same, chosen = self._told_apart(record, named, self._offline(record, _NAMED_TIER))
+            if chosen.size and self._differs(record, "neighbours", chosen):
+                return True
+            rivals = [move for move in rivals if move not in named or move in same]
         self.free = rivals
         return self._differs(record, "acceptance", stress.batch(self.palette, self.rng, _ACCEPTED))
 
@@ -311,7 +318,7 @@ class Search:
 
     def _told_apart(
         self, record: Accumulation, rivals: list[Move], dots: Dots
-    ) -> tuple[list[Move], Array]:
+    ) -> tuple[list[Move], Dots]:
         """The rivals that give the same bits on all dots, and for each other one up to two dots where it differs."""
         own = self.space.evaluate(record, dots)
         assert own is not None
@@ -327,7 +334,7 @@ class Search:
                 self._compare(move, own, dots, same, rows)
             else:
                 same.append(move)
-        return same, np.array(sorted(rows), np.int64)
+        return same, dots.take(np.array(sorted(rows), np.int64))
 
     def _compare(
         self, move: Move, own: Array, dots: Dots, same: list[Move], rows: set[int]

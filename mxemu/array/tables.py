@@ -19,8 +19,8 @@ from mxemu.formats import ElementFormat, FloatFormat, IntFormat
 from mxemu.profile import OCP, Profile, Rounding
 from mxemu.runs import Run, runs, step_rows
 from mxemu.scalar import Encoded, Status, carry_in, decode, encode, encode_bits
-from mxemu.scale import divide, encode_scale
-from mxemu.value import Value
+from mxemu.scale import encode_scale
+from mxemu.value import Value, divide
 
 # Wider elements have too many steps for a table; the integer kernel does them.
 _WIDEST_TABLE = 10

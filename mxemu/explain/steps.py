@@ -18,8 +18,8 @@ from mxemu.explain.values import Error, Place, error_of, place_of
 from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
 from mxemu.profile import Profile, StepPoint
 from mxemu.scalar import Status, decode
-from mxemu.scale import amax, divide, shared_exponent, step_threshold
-from mxemu.value import NAN, Kind, Value, compare_magnitudes
+from mxemu.scale import amax, shared_exponent, step_threshold
+from mxemu.value import NAN, Kind, Value, compare_magnitudes, divide
 
 
 class Step(NamedTuple):

@@ -14,7 +14,8 @@ from mxemu.errors import BadCode, BadValue, UnknownName
 from mxemu.formats import FloatFormat
 from mxemu.profile import OCP, Overflow, Rounding
 from mxemu.runs import Run, Runs, runs
-from mxemu.scalar import Encoded, encode_bits
+from mxemu.scalar import Encoded, encode, encode_bits
+from mxemu.value import Value
 
 # Every row of E2M1 from binary32. 0.25 is a tie and still zero; so on up the ties; NaN has rows of its own.
 E2M1_ROWS = [
@@ -193,11 +194,11 @@ def test_a_table_takes_a_few_encodings_for_each_row(
 ) -> None:
     asked = []
 
-    def counted(bits: int, *rest: Any) -> Encoded:
-        asked.append(bits)
-        return encode_bits(bits, *rest)
+    def counted(value: Value, *rest: Any) -> Encoded:
+        asked.append(value)
+        return encode(value, *rest)
 
-    monkeypatch.setattr(sys.modules[runs.__module__], "encode_bits", counted)
+    monkeypatch.setattr(sys.modules[runs.__module__], "encode", counted)
     table = runs(name, carrier, OCP.replace(name=f"counted in {carrier}"))
     assert table.rows == runs(name, carrier).rows
     assert len(table.rows) < len(asked) <= encodings
