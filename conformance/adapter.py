@@ -53,7 +53,7 @@ REJECTED = -1
 """The code that stands for *the subject refused this input*; never a code of a format."""
 
 ELEMENT_OPERATIONS = ("encode", "decode")
-BLOCK_OPERATIONS = ("quantize", "dequantize", "fake_quantize", "pack", "unpack")
+BLOCK_OPERATIONS = ("encode-scaled", "quantize", "dequantize", "fake_quantize", "pack", "unpack")
 PRODUCT_OPERATIONS = ("dot", "dot-general", "matmul")
 OPERATIONS = ELEMENT_OPERATIONS + BLOCK_OPERATIONS + PRODUCT_OPERATIONS
 
@@ -73,6 +73,7 @@ class Adapter(Protocol):
 
         encode(values[n], element, profile) -> codes[n]
         decode(codes[n], element) -> values[n]
+        encode_scaled(values[n], scales[n], block_format, profile) -> codes[n]
         quantize(values[n, k], block_format, profile) -> (scales[n], codes[n, k])
         dequantize(scales[n], codes[n, k], block_format) -> values[n, k]
         fake_quantize(values[n, k], block_format, profile) -> values[n, k]
@@ -92,6 +93,9 @@ class Adapter(Protocol):
         and as all its codes. Any other number outside the format's codes is a wrong result.
     element, block_format : str
         Names as ``mxemu list formats`` spells them, E4M3 or MXFP4_E2M1.
+    scales : ndarray
+        Scale codes. ``encode_scaled`` gets one for each value and divides by it: one element of a block whose scale is
+        known, as the data path of a converter sees it.
     a, b, sa, sb : ndarray
         Codes of elements and scales, block after block along the last axis; ``sa`` and ``sb`` are None where the format
         has no scale. The operation ``dot`` is one block of each operand (MX 6.1), ``dot-general`` several (MX 6.2);
@@ -228,7 +232,10 @@ def is_preset(record: Accumulation) -> bool:
 
 def function_of(operation: str) -> str:
     """The name of the adapter's function that carries an operation out."""
-    return "dot" if operation == "dot-general" else operation
+    return _FUNCTIONS.get(operation, operation)
+
+
+_FUNCTIONS = {"dot-general": "dot", "encode-scaled": "encode_scaled"}
 
 
 def pair_label(a: str, b: str) -> str:

@@ -12,9 +12,10 @@ import mxemu
 from mxemu.accumulation import Accumulation
 from mxemu.block import value_bits
 from mxemu.formats import BlockFormat, ElementFormat, FloatFormat
-from mxemu.profile import Profile
+from mxemu.profile import InputSubnormals, Profile
 from mxemu.runs import runs
 from mxemu.scalar import decode
+from mxemu.value import Value
 
 Array = NDArray[Any]
 
@@ -43,13 +44,19 @@ def as_bits(values: Array, carrier: str) -> Array:
 
 
 @lru_cache(maxsize=512)
-def _table(element: ElementFormat, carrier: FloatFormat, profile: Profile) -> tuple[Array, Array]:
-    table = runs(element, carrier, profile)
+def _table(
+    element: ElementFormat, carrier: FloatFormat, profile: Profile, scale: Value | None = None
+) -> tuple[Array, Array]:
+    table = runs(element, carrier, profile, scale)
     return np.array(table.firsts, dtype=np.uint64), np.array(table.codes, dtype=np.int64)
 
 
 def encode_by_runs(
-    bits: Array, element: ElementFormat, carrier: FloatFormat, profile: Profile
+    bits: Array,
+    element: ElementFormat,
+    carrier: FloatFormat,
+    profile: Profile,
+    scale: Value | None = None,
 ) -> Array:
     """Expected codes of many inputs, by bisection in the runs table of the exact core.
 
@@ -57,8 +64,57 @@ def encode_by_runs(
     -------
     ndarray of int64, shape of ``bits``
     """
-    firsts, codes = _table(element, carrier, profile)
+    firsts, codes = _table(element, carrier, profile, scale)
     return codes[np.searchsorted(firsts, bits.astype(np.uint64), side="right") - 1]
+
+
+def scaled_codes(
+    bits: Array, scales: Array, fmt: BlockFormat, carrier: FloatFormat, profile: Profile
+) -> Array:
+    """Expected codes of elements under given scales, shape (n,) each; 0 under a NaN scale, where any code may stand.
+
+    Dividing by a power of two only shifts the exponent, which binary64 does exactly for every narrower carrier.
+    """
+    keeps = profile.input_subnormals is InputSubnormals.KEEP and carrier.width <= 32
+    powers = _powers(fmt.scale)
+    if keeps and powers is not None:
+        with np.errstate(all="ignore"):
+            quotients = np.ldexp(wide_values(bits, carrier), -powers[scales])
+        found = mxemu.encode(quotients, fmt.element, profile=profile).astype(np.int64)
+    else:
+        found = np.zeros(len(bits), dtype=np.int64)
+        for scale in np.unique(scales):
+            value = decode(int(scale), fmt.scale)
+            if value.is_finite:
+                own = scales == scale
+                found[own] = encode_by_runs(bits[own], fmt.element, carrier, profile, value)
+    found[nan_code_mask(fmt.scale)[scales]] = 0
+    return found
+
+
+def wide_values(bits: Array, carrier: FloatFormat) -> Array:
+    """The same numbers in binary64, exactly."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        if carrier.name == "bfloat16":
+            return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
+        return as_values(bits, carrier.name).astype(np.float64)
+
+
+def narrow_bits(values: Array, carrier: FloatFormat) -> Array:
+    """Bits of numbers of binary64 in a carrier; to bfloat16 they are cut by way of binary32."""
+    if carrier.name == "bfloat16":
+        return (as_bits(values.astype(np.float32), "binary32") >> np.uint32(16)).astype(np.uint16)
+    return as_bits(values.astype(VALUE_DTYPES[carrier.name]), carrier.name)
+
+
+@lru_cache(maxsize=16)
+def _powers(scale: FloatFormat) -> Array | None:
+    """The exponent of every scale code, 0 for NaN; None if not all scales are powers of two."""
+    values = [decode(code, scale) for code in range(1 << scale.width)]
+    finite = [value for value in values if value.is_finite]
+    if any(value.sign or value.significand.bit_count() != 1 for value in finite):
+        return None
+    return np.array([value.leading if value.is_finite else 0 for value in values])
 
 
 def span_by_runs(

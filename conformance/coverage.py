@@ -19,6 +19,7 @@ from conformance.judges import (
     Judge,
     ProductJudge,
     QuantizeJudge,
+    ScaledEncodeJudge,
     product_judge,
 )
 from conformance.notes import NOTES
@@ -54,6 +55,7 @@ def _groups() -> Iterator[tuple[Judge, Profile]]:
     for fmt in (*MX_ELEMENTS, E8M0):
         yield DecodeJudge(fmt, BINARY32), OCP
     for block in CONCRETE:
+        yield ScaledEncodeJudge(block, BINARY32, "smoke"), OCP
         yield QuantizeJudge(block, BINARY32, "smoke"), OCP
         yield DequantizeJudge(block, BINARY32, "smoke"), OCP
     names = [block.name for block in CONCRETE]

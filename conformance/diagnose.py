@@ -11,7 +11,7 @@ import numpy as np
 from conformance.adapter import REJECTED, pair_of
 from conformance.arrays import Array
 from conformance.cases.products import element_of
-from conformance.judges import Judge, ProductJudge, ScaleCastJudge
+from conformance.judges import Judge, ProductJudge, ScaleCastJudge, ScaledEncodeJudge
 from mxemu.accumulation import Accumulation
 from mxemu.accumulations import ACCUMULATIONS
 from mxemu.errors import MxemuError
@@ -151,7 +151,7 @@ def _probes(
     judge: Judge, differs: Array, ignored: Array | None = None
 ) -> tuple[list[int], list[int]]:
     """Some cases that differ and some that do not: the first of every theme, and some spread over all."""
-    quick = judge.cases.inputs.ndim == 1 or isinstance(judge, ProductJudge)
+    quick = judge.cases.inputs.ndim == 1 or isinstance(judge, (ProductJudge, ScaledEncodeJudge))
     count, each = (200, 8) if quick else (12, 2)
     agrees = ~differs if ignored is None else ~(differs | ignored)
     wrong, right = (

@@ -27,6 +27,7 @@ from conformance.judges import (
     Judge,
     QuantizeJudge,
     ScaleCastJudge,
+    ScaledEncodeJudge,
     family,
     product_judge,
 )
@@ -36,7 +37,15 @@ from mxemu.accumulation import EXACT, Accumulation
 from mxemu.formats import FloatFormat, block_format, carrier, element
 from mxemu.profile import OCP, Overflow, Profile, Rounding
 
-CHECKED = ("encode", "decode", "quantize", "dequantize", "fake_quantize", *PRODUCT_OPERATIONS)
+CHECKED = (
+    "encode",
+    "decode",
+    "encode-scaled",
+    "quantize",
+    "dequantize",
+    "fake_quantize",
+    *PRODUCT_OPERATIONS,
+)
 """Operations that have cases; the protocol has more."""
 
 MOST_CALLS = 400
@@ -49,7 +58,7 @@ _LEVEL_OF_FURTHER = {"smoke": "smoke", "core": "smoke", "full": "core", "exhaust
 """Roundings and overflows besides the base profile are checked one level down: the time goes to what is
 promised first."""
 
-_TAKES_PROFILE = ("encode", "quantize", "fake_quantize")
+_TAKES_PROFILE = ("encode", "encode-scaled", "quantize", "fake_quantize")
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,8 @@ def _make_judge(operation: str, format_name: str, carrier_name: str, level: str)
         return EncodeJudge(fmt, numbers, level)
     block = block_format(format_name)
     match operation:
+        case "encode-scaled":
+            return ScaledEncodeJudge(block, numbers, level)
         case "quantize":
             return QuantizeJudge(block, numbers, level)
         case "fake_quantize":
@@ -228,7 +239,7 @@ def check_group(subject: Worker | InProcess, request: Request, level: str, group
         return group
     judge_group(group, judge, observed, raised.mask, request.terms)
     group.reason = raised.reason
-    if sweeps and isinstance(judge, EncodeJudge) and judge.carrier.width == 32:
+    if sweeps and type(judge) is EncodeJudge and judge.carrier.width == 32:
         _sweep(subject, judge, request, group)
     return group
 

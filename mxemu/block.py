@@ -121,6 +121,11 @@ def encode_scaled(
     Encoded
         Under a NaN scale the code means nothing (MX 4 leaves it open); it is 0 here.
 
+    Raises
+    ------
+    BadValue
+        For a scale that nothing can be divided by: zero or negative, which E8M0 does not have.
+
     Examples
     --------
     >>> encode_scaled(Value(0, 7, 0), 0x80, "MXFP4").code  # 7 / 2 is a tie, and becomes 4
@@ -130,6 +135,8 @@ def encode_scaled(
     factor = decode(scale, fmt.scale)
     if factor.kind is Kind.NAN:
         return Encoded(0, Status.EXACT)
+    if factor.is_zero or factor.sign:
+        raise BadValue(f"scale {scale:#x} of {fmt.scale} is {factor}; expected a number above 0")
     return encode(divide(value, factor), fmt.element, profile, random)
 
 

@@ -16,6 +16,7 @@ from conformance.judges.blocks import (
 )
 from conformance.judges.elements import DecodeJudge, EncodeJudge, ScaleCastJudge
 from conformance.judges.products import MatmulJudge, ProductJudge, product_judge
+from conformance.judges.scaled import ScaledEncodeJudge
 
 __all__ = [
     "BlockJudge",
@@ -29,6 +30,7 @@ __all__ = [
     "ProductJudge",
     "QuantizeJudge",
     "ScaleCastJudge",
+    "ScaledEncodeJudge",
     "Side",
     "allowed",
     "family",

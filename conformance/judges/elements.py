@@ -108,8 +108,17 @@ class EncodeJudge(Judge):
         self.cases = encode_cases(element, carrier, level)
         self.nan_codes = nan_code_mask(element)
 
+    @property
+    def bits(self) -> Array:
+        """The inputs, as bits of the carrier."""
+        return self.cases.inputs
+
+    def expected(self, profile: Profile) -> Array:
+        """The codes of all cases."""
+        return encode_by_runs(self.bits, self.element, self.carrier, profile)
+
     def arguments(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-        return (as_values(self.cases.inputs, self.carrier.name),), (self.element.name,)
+        return (as_values(self.bits, self.carrier.name),), (self.element.name,)
 
     def observe(self, results: Sequence[Array], rows: int) -> Array | str:
         return integers(only(results), (rows,), "codes", self.element)
@@ -128,7 +137,7 @@ class EncodeJudge(Judge):
     @cached_property
     def open_cases(self) -> Array:
         """NaN into a format without NaN is implementation-defined."""
-        return self.is_open(self.cases.inputs)
+        return self.is_open(self.bits)
 
     def is_open(self, bits: Array) -> Array:
         """Which inputs the specification says nothing about."""
@@ -147,9 +156,7 @@ class EncodeJudge(Judge):
         self.__dict__.pop("open_cases", None)
 
     def compare(self, observed: Array, profile: Profile) -> tuple[Array, Array]:
-        differs = self.differs(
-            observed, encode_by_runs(self.cases.inputs, self.element, self.carrier, profile)
-        )
+        differs = self.differs(observed, self.expected(profile))
         silent = self.open_cases & allowed(observed, self.element)
         return differs & ~silent, differs & silent
 

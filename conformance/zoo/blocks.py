@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from conformance.arrays import Array, as_values
+from conformance.arrays import Array, as_bits, as_values, nan_code_mask, wide_values
 from conformance.zoo.reference import Reference
 from mxemu.block import value_bits
-from mxemu.formats import BlockFormat, FloatFormat
+from mxemu.formats import BINARY64, BlockFormat, FloatFormat
 from mxemu.profile import Profile
 from mxemu.scalar import carry_in, decode, encode
-from mxemu.scale import amax, divide, scale_code, shared_exponent
-from mxemu.value import NAN, Value
+from mxemu.scale import amax, scale_code, shared_exponent
+from mxemu.value import NAN, Value, divide
 
 
 class BlockByBlock(Reference):
@@ -192,6 +192,50 @@ class ZeroBlockNan(BlockByBlock):
         return scale_code(NAN if largest.is_zero else largest, fmt, profile)
 
 
+class ScaleZeroAsSubnormal(Reference):
+    """Reads scale code 0 with the exponent of code 1, as subnormals are read."""
+
+    name = "scale-0-as-subnormal"
+    note = "scale-byte-0"
+    operations = ("encode-scaled",)
+
+    def scaled_bits(
+        self,
+        bits: Array,
+        scales: Array,
+        fmt: BlockFormat,
+        carrier: FloatFormat,
+        profile: Profile,
+    ) -> Array:
+        return super().scaled_bits(bits, np.maximum(scales, 1), fmt, carrier, profile)
+
+
+class QuotientWraps(Reference):
+    """Subtracts the exponents in 8 bits, so that the far ends meet."""
+
+    name = "quotient-exponent-wraps"
+    note = "element-exponent-range"
+    operations = ("encode-scaled",)
+
+    def scaled_bits(
+        self,
+        bits: Array,
+        scales: Array,
+        fmt: BlockFormat,
+        carrier: FloatFormat,
+        profile: Profile,
+    ) -> Array:
+        wide = wide_values(bits, carrier)
+        with np.errstate(all="ignore"):
+            fraction, exponent = np.frexp(wide)
+            exact = exponent - (scales.astype(np.int64) - fmt.scale.bias)
+            wrapped = (exact + 127) % 256 - 127
+            quotients = np.where(np.isfinite(wide), np.ldexp(fraction, wrapped), wide)
+        found = self.encode_bits(as_bits(quotients, "binary64"), fmt.element, BINARY64, profile)
+        found[nan_code_mask(fmt.scale)[scales]] = 0
+        return found
+
+
 class PairsSwapped(Reference):
     """Writes each pair of elements in the other order, as swapped nibbles read."""
 
@@ -328,6 +372,8 @@ MEMBERS: tuple[Reference, ...] = (
     ScaleWraps(),
     ShiftWraps(),
     ZeroBlockNan(),
+    ScaleZeroAsSubnormal(),
+    QuotientWraps(),
     PairsSwapped(),
     Shift23Scale(),
     ScaleZero(),

@@ -16,6 +16,10 @@ from conformance.arrays import (
     decode_table,
     dot_bits,
     encode_by_runs,
+    nan_code_mask,
+    narrow_bits,
+    scaled_codes,
+    wide_values,
 )
 from conformance.judges import (
     BlockJudge,
@@ -26,12 +30,14 @@ from conformance.judges import (
     MatmulJudge,
     ProductJudge,
     QuantizeJudge,
+    ScaledEncodeJudge,
 )
 from mxemu import __version__
 from mxemu.accumulation import Accumulation
 from mxemu.block import dequantize_bits, quantize_bits
 from mxemu.formats import (
     BINARY32,
+    BINARY64,
     CARRIERS,
     CONCRETE,
     E8M0,
@@ -87,6 +93,7 @@ class Reference:
                     "overflows": ["SATURATE", "OVERFLOW"],
                 },
                 "decode": {"formats": [*elements, E8M0.name], "carriers": ["binary32"]},
+                "encode-scaled": {"formats": blocks, "carriers": list(CARRIERS)},
                 "quantize": {"formats": blocks, "carriers": list(CARRIERS)},
                 "dequantize": {"formats": blocks, "carriers": ["binary32"]},
                 **dict.fromkeys(PRODUCT_OPERATIONS, pairs),
@@ -105,6 +112,14 @@ class Reference:
         return as_values(
             self.decode_bits(codes.astype(np.int64), element(name), BINARY32), "binary32"
         )
+
+    def encode_scaled(
+        self, values: Array, scales: Array, name: str, profile: Profile = OCP
+    ) -> Array:
+        """Codes of values under given scales."""
+        carrier = CARRIERS[_CARRIER_OF.get(values.dtype, "bfloat16")]
+        bits = as_bits(values, carrier.name)
+        return self.scaled_bits(bits, scales, block_format(name), carrier, profile)
 
     def quantize(self, values: Array, name: str, profile: Profile = OCP) -> tuple[Array, Array]:
         """Scale codes and element codes of blocks."""
@@ -177,6 +192,28 @@ class Reference:
             return np.array([encode_scale(decode(int(one), carrier), fmt, profile) for one in bits])
         return encode_by_runs(bits, fmt, carrier, profile)
 
+    def scaled_bits(
+        self,
+        bits: Array,
+        scales: Array,
+        fmt: BlockFormat,
+        carrier: FloatFormat,
+        profile: Profile,
+    ) -> Array:
+        """Codes of inputs under scales that are powers of two: this subject's encoder behind an exact division."""
+        if type(self).encode_bits is Reference.encode_bits:
+            return scaled_codes(bits, scales, fmt, carrier, profile)
+        powers = np.array([_exponent(code, fmt.scale) for code in range(1 << fmt.scale.width)])
+        with np.errstate(all="ignore"):
+            wide = np.ldexp(wide_values(bits, carrier), -powers[scales])
+            narrow = narrow_bits(wide, carrier)
+        found = self.encode_bits(as_bits(wide, "binary64"), fmt.element, BINARY64, profile)
+        # A mistake that looks at the carrier's bits has to see these, wherever the quotient is one of its numbers.
+        own = (wide_values(narrow, carrier) == wide) | np.isnan(wide)
+        found[own] = self.encode_bits(narrow[own], fmt.element, carrier, profile)
+        found[nan_code_mask(fmt.scale)[scales]] = 0
+        return found
+
     def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
         """Bits of the values of codes."""
         return decode_table(fmt, carrier)[codes]
@@ -205,11 +242,13 @@ class Reference:
         fmt = (
             judge.fmt.name
             if isinstance(judge, (BlockJudge, DequantizeJudge))
+            or (isinstance(judge, ScaledEncodeJudge) and "encode" not in self.operations)
             else getattr(judge.element, "name", "")
         )
         carrier: FloatFormat = judge.carrier  # type: ignore[attr-defined]
+        own = {*self.operations, *(["encode-scaled"] if "encode" in self.operations else [])}
         return (
-            operation in self.operations
+            operation in own
             and (not self.formats or fmt in self.formats)
             and (not self.carriers or carrier.name in self.carriers)
         )
@@ -231,6 +270,11 @@ class Reference:
                 return found if rows is None else found[rows]
             case ProductJudge():
                 return self.product_bits(judge.layout.dots(inputs), judge.accumulation)
+            case ScaledEncodeJudge():
+                bits, scales = judge.bits, judge.scales
+                if rows is not None:
+                    bits, scales = bits[rows], scales[rows]
+                return self.scaled_bits(bits, scales, judge.fmt, judge.carrier, profile)
             case EncodeJudge():
                 return self.encode_bits(inputs, judge.element, judge.carrier, profile)
             case DecodeJudge():
@@ -243,8 +287,15 @@ class Reference:
                 raise TypeError(f"{self.name} does not answer {type(judge).__name__}")
 
 
+def _exponent(code: int, scale: FloatFormat) -> int:
+    """The exponent of a scale; 0 for NaN, whose results are left out."""
+    value = decode(code, scale)
+    return value.leading if value.is_finite else 0
+
+
 _OPERATION_OF: dict[type[Judge], str] = {
     EncodeJudge: "encode",
+    ScaledEncodeJudge: "encode-scaled",
     DecodeJudge: "decode",
     QuantizeJudge: "quantize",
     DequantizeJudge: "dequantize",

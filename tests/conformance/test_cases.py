@@ -397,8 +397,8 @@ def test_every_clause_that_decides_a_result_has_cases() -> None:
         ("MX-5.1-NANSCALE", 6 + 3 * 11),
         ("MX-5.1-SPECIAL", 2 + 2 * 4),
         ("MX-6.3-SCALE", 6),
-        ("MX-6.3-RNE", 6),
-        ("MX-6.3-CLAMP", 6),
+        ("MX-6.3-RNE", 2 * 6),
+        ("MX-6.3-CLAMP", 2 * 6),
         ("MX-6.1-DOT", 11),  # six formats, and five pairs of two
         ("MX-6.1-MIXED", 2 * 5),
         ("MX-6.1-PREC", 3 * 11),

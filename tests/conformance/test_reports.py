@@ -98,6 +98,7 @@ def test_a_report_of_every_kind_of_finding_is_valid() -> None:
     assert {group["operation"] for group in record["groups"]} == {
         "encode",
         "decode",
+        "encode-scaled",
         "quantize",
         "dequantize",
         *PRODUCT_OPERATIONS,

@@ -18,6 +18,7 @@ from conformance.judges import (
     ProductJudge,
     QuantizeJudge,
     ScaleCastJudge,
+    ScaledEncodeJudge,
     product_judge,
 )
 from conformance.notes import NOTES
@@ -36,6 +37,7 @@ OVERFLOW = OCP.replace(overflow="overflow")
 FORMATS = {
     "encode": ("E4M3", "E5M2", "E2M1"),
     "decode": ("E4M3", "E2M1", "INT8", "E8M0"),
+    "encode-scaled": ("MXFP8_E4M3", "MXFP4_E2M1"),
     "quantize": ("MXFP8_E4M3", "MXFP4_E2M1"),
     "dequantize": ("MXFP8_E4M3", "MXFP8_E5M2", "MXFP4_E2M1", "MXINT8"),
 }
@@ -144,6 +146,8 @@ def judge(operation: str, name: str, carrier: str) -> Judge:
             return EncodeJudge(element(name), numbers, "core")
         case "decode":
             return DecodeJudge(element(name), numbers)
+        case "encode-scaled":
+            return ScaledEncodeJudge(block_format(name), numbers, "smoke")
         case "quantize":
             return QuantizeJudge(block_format(name), numbers, "smoke")
         case _:
@@ -155,7 +159,7 @@ def caught(member: Reference) -> Caught:
     """Check one member against the profiles that it could be asked for."""
     found = Caught()
     for one in judges_of(member):
-        for profile in (OCP, OVERFLOW) if isinstance(one, EncodeJudge) else (OCP,):
+        for profile in (OCP, OVERFLOW) if type(one) is EncodeJudge else (OCP,):
             observed = member.outcome(one, profile)
             wrong = one.compare(observed, profile)[0]
             found.themes |= {one.cases.notes[theme] for theme in np.unique(one.cases.theme[wrong])}
@@ -170,7 +174,8 @@ def _names(one: Judge) -> tuple[str, str, str]:
     if isinstance(one, ProductJudge):
         return one.operation, one.label, one.carrier.name
     operation = type(one).__name__.removesuffix("Judge").lower()
-    fmt = one.fmt if isinstance(one, (QuantizeJudge, DequantizeJudge)) else one.element
+    blocks = isinstance(one, (QuantizeJudge, DequantizeJudge, ScaledEncodeJudge))
+    fmt = one.fmt if blocks else one.element
     return operation, fmt.name, one.carrier.name  # type: ignore[attr-defined]
 
 
