@@ -73,7 +73,8 @@ def _themes(
         "inf-in-block",
         _special(k, [bits.number(INF), bits.number(INF) | carrier.sign_mask], bits),
     )
-    yield "random", _random(fmt, carrier, RANDOM[level])
+    rng = np.random.Generator(np.random.Philox(key=1000 + carrier.width))
+    yield "random", random_blocks(fmt, carrier, RANDOM[level], rng)
 
 
 class _Bits:
@@ -204,9 +205,10 @@ def _special(k: int, specials: list[int], bits: _Bits) -> list[list[int]]:
     return blocks
 
 
-def _random(fmt: BlockFormat, carrier: FloatFormat, count: int) -> Array:
-    """Gaussian blocks over many scales, and blocks whose elements spread over 30 binades; the same in every run."""
-    rng = np.random.Generator(np.random.Philox(key=1000 + carrier.width))
+def random_blocks(
+    fmt: BlockFormat, carrier: FloatFormat, count: int, rng: np.random.Generator
+) -> Array:
+    """Uniform mantissas over many scales, in half of the lanes up to 30 binades below their block's."""
     spread = min(60, carrier.bias - 2)
     field = rng.integers(-spread, spread + 1, size=(count, 1))
     lanes = field - np.minimum(rng.geometric(0.4, size=(count, fmt.k)), 30) * rng.integers(

@@ -69,7 +69,8 @@ def _encode_themes(
         yield "every-input", np.arange(1 << 16, dtype=np.uint64)
     elif level in ("full", "exhaustive"):
         yield "every-upper-half", _upper_halves(carrier)
-    yield "random", _random(element, carrier, RANDOM[level])
+    rng = np.random.Generator(np.random.Philox(key=carrier.width))
+    yield "random", random_inputs(element, carrier, RANDOM[level], rng)
 
 
 def decode_cases(element: ElementFormat) -> Cases:
@@ -126,6 +127,7 @@ def scale_cast_cases(scale: FloatFormat, carrier: FloatFormat, level: str) -> Ca
     quarter = 1 << (carrier.mantissa_bits - 2)
     quarters = normal | np.uint64(quarter)
     halves = np.concatenate([normal | np.uint64(2 * quarter), small | small >> np.uint64(1)])
+    rng = np.random.Generator(np.random.Philox(key=carrier.width))
     parts = [
         (
             "scale-cast-special",
@@ -141,7 +143,8 @@ def scale_cast_cases(scale: FloatFormat, carrier: FloatFormat, level: str) -> Ca
         ("scale-cast-special", powers | np.uint64(sign)),
         (
             "scale-cast",
-            _random(scale, carrier, RANDOM[level] // 50) & np.uint64(carrier.magnitude_mask),
+            random_inputs(scale, carrier, RANDOM[level] // 50, rng)
+            & np.uint64(carrier.magnitude_mask),
         ),
     ]
     return collect(parts, BITS_DTYPES[carrier.name])
@@ -264,9 +267,10 @@ def _upper_halves(carrier: FloatFormat) -> Array:
     )
 
 
-def _random(element: ElementFormat, carrier: FloatFormat, count: int) -> Array:
-    """Half uniform bits, half spread evenly over the binades of the element; the same in every run."""
-    rng = np.random.Generator(np.random.Philox(key=carrier.width))
+def random_inputs(
+    element: ElementFormat, carrier: FloatFormat, count: int, rng: np.random.Generator
+) -> Array:
+    """Half uniform bits, half spread evenly over the binades of the element."""
     uniform = rng.integers(0, 1 << carrier.width, size=count // 2, dtype=np.uint64, endpoint=False)
     low, high = element.min_positive.leading - 2, element.max.leading + 2
     fields = rng.integers(

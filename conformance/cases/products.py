@@ -222,7 +222,7 @@ def _grid_rows(kit: _Kit, m: int, n: int) -> tuple[Array, Array]:
     last = kit.layout.length - 1
     lanes = [0, last, kit.layout.k - 1, *(5 * row % (last + 1) for row in range(m + n))]
     single = [kit.one_lane(lane, row) for row, lane in enumerate(lanes[: m + n])]
-    drawn = _random(kit, m + n)
+    drawn = _random(kit, m + n, _generator(kit, m + n))
     pool = [row for pair in zip(single, drawn, strict=True) for row in pair]
     left = np.array([row[:half] for row in pool[:m]])
     right = np.array([row[half:-1] for row in pool[m : m + n]])
@@ -230,7 +230,7 @@ def _grid_rows(kit: _Kit, m: int, n: int) -> tuple[Array, Array]:
     if kit.a.nan_scale is not None and m > 2:
         left[2, 0] = kit.a.nan_scale
         theme[2] = 1
-    carried = [row[-1:] for row in _random(kit, m * n)]
+    carried = [row[-1:] for row in _random(kit, m * n, _generator(kit, m * n))]
     body = np.column_stack([np.repeat(left, n, axis=0), np.tile(right, (m, 1))])
     return np.column_stack([body, np.array(carried)]), theme.ravel()
 
@@ -365,7 +365,7 @@ def _themes(kit: _Kit) -> Iterator[tuple[str, Iterable[Row | None]]]:
     yield "tiny-products", _tiny(kit)
     yield "nan-scale-product", _nan_scales(kit)
     yield "invalid-product", _invalid(kit)
-    yield "random", _random(kit, RANDOM[kit.level])
+    yield "random", _random(kit, RANDOM[kit.level], _generator(kit, RANDOM[kit.level]))
 
 
 def _own_codes(kit: _Kit) -> Iterator[Row | None]:
@@ -652,9 +652,23 @@ def _at_the_ends(kit: _Kit, place: int, inf: int) -> Iterator[Row | None]:
         yield kit.row(*pair, scales[0], 0)
 
 
-def _random(kit: _Kit, count: int) -> list[Row]:
-    """Uniform codes, codes of spread exponents, sparse rows and cancelling pairs; the same in every run."""
-    rng = np.random.Generator(np.random.Philox(key=6100 + kit.layout.length + 7 * count))
+def random_products(layout: Layout, takes_c: bool, count: int, rng: np.random.Generator) -> Array:
+    """Rows of random operands."""
+    return np.array(_random(_kit_of(layout, takes_c), count, rng), dtype=np.int64)
+
+
+@lru_cache(maxsize=8)
+def _kit_of(layout: Layout, takes_c: bool) -> _Kit:
+    return _Kit(layout, "core", takes_c)
+
+
+def _generator(kit: _Kit, count: int) -> np.random.Generator:
+    """The same numbers in every run."""
+    return np.random.Generator(np.random.Philox(key=6100 + kit.layout.length + 7 * count))
+
+
+def _random(kit: _Kit, count: int, rng: np.random.Generator) -> list[Row]:
+    """Uniform codes, codes of spread exponents, sparse rows and cancelling pairs."""
     layout = kit.layout
     half = layout.blocks + layout.length
     rows = np.zeros((count, layout.width), dtype=np.int64)

@@ -61,7 +61,8 @@ def _themes(fmt: BlockFormat, carrier: FloatFormat, level: str) -> Iterator[tupl
         yield "element-exponent-range", _rows(code, far)
     for code in (code for code, value in values.items() if value.is_nan):
         yield "scale-byte-255", _rows(code, base.inputs[:64])
-    yield "random", _random(fmt, carrier, usual, RANDOM[level])
+    rng = np.random.Generator(np.random.Philox(key=6300 + carrier.width))
+    yield "random", random_rows(fmt, carrier, RANDOM[level], rng)
 
 
 def _divides(scale: Value) -> bool:
@@ -112,9 +113,12 @@ def _rows(code: int, bits: Array) -> Array:
     return np.column_stack([np.full(len(bits), code, np.uint64), bits.astype(np.uint64)])
 
 
-def _random(fmt: BlockFormat, carrier: FloatFormat, usual: list[int], count: int) -> Array:
+def random_rows(
+    fmt: BlockFormat, carrier: FloatFormat, count: int, rng: np.random.Generator
+) -> Array:
     """Half uniform bits, half values within some binades of the format's range under their scale."""
-    rng = np.random.Generator(np.random.Philox(key=6300 + carrier.width))
+    values = {code: decode(code, fmt.scale) for code in range(1 << fmt.scale.width)}
+    usual = [code for code, value in values.items() if _divides(value)]
     codes = rng.choice(np.array(usual, np.uint64), size=count)
     bits = rng.integers(0, 1 << carrier.width, size=count, dtype=np.uint64, endpoint=False)
     exponents = np.array([decode(code, fmt.scale).leading for code in usual])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -71,6 +73,18 @@ class Judge:
         """Arrays and further arguments of the subject's function, without the profile."""
         raise NotImplementedError
 
+    def on(self, cases: Cases) -> Self:
+        """The same judge for other cases, which have the form of its own."""
+        other = copy(self)
+        for name in [name for name in vars(other) if _is_cached(type(self), name)]:
+            del other.__dict__[name]
+        other.cases = cases
+        other.forget()
+        return other
+
+    def forget(self) -> None:
+        """Drop what was computed of the cases, properties apart."""
+
     def batches(self) -> list[Array]:
         """Indices of the cases of each call, in the order of their inputs: what raises is often a range of them."""
         inputs = self.cases.inputs
@@ -132,6 +146,10 @@ class Judge:
     def silent(self) -> Array:
         """Cases on which the specification says nothing, as a boolean array."""
         return np.zeros(len(self.cases), dtype=bool)
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(getattr(kind, name, None), cached_property)
 
 
 def only(results: Sequence[Array]) -> Array | str:

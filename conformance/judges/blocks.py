@@ -54,11 +54,25 @@ class BlockJudge(Judge):
         self.element: ElementFormat = fmt.element
         self.carrier = carrier
         self.cases = quantize_cases(fmt, carrier, level)
-        magnitude = self.cases.inputs & self.cases.inputs.dtype.type(carrier.magnitude_mask)
-        inf = carrier.magnitude_mask - len(carrier.nans)
-        self.specials = (magnitude >= inf).any(axis=1)
-        self.zeros = (magnitude == 0).all(axis=1)
+        self.forget()
+
+    def forget(self) -> None:
         self._rows: dict[tuple[int, Profile], Array] = {}
+
+    @property
+    def _magnitudes(self) -> Array:
+        return self.cases.inputs & self.cases.inputs.dtype.type(self.carrier.magnitude_mask)
+
+    @cached_property
+    def specials(self) -> Array:
+        """Blocks with an Inf or NaN."""
+        inf = self.carrier.magnitude_mask - len(self.carrier.nans)
+        return np.asarray((self._magnitudes >= inf).any(axis=1))
+
+    @cached_property
+    def zeros(self) -> Array:
+        """Blocks of zeros only."""
+        return np.asarray((self._magnitudes == 0).all(axis=1))
 
     def arguments(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         return (as_values(self.cases.inputs, self.carrier.name),), (self.fmt.name,)
@@ -295,6 +309,9 @@ class DequantizeJudge(Judge):
         self.element: ElementFormat = fmt.element
         self.carrier = carrier
         self.cases = dequantize_cases(fmt, level)
+        self.forget()
+
+    def forget(self) -> None:
         self._expected: dict[Profile, Array] = {}
 
     def arguments(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:

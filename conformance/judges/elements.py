@@ -230,7 +230,10 @@ class ScaleCastJudge(Judge):
         self.scale = scale
         self.carrier = carrier
         self.cases = scale_cast_cases(scale, carrier, level)
-        self.values = [decode(int(bits), carrier) for bits in self.cases.inputs]
+        self.forget()
+
+    def forget(self) -> None:
+        self.values = [decode(int(bits), self.carrier) for bits in self.cases.inputs]
 
     def by_way_of_binary32(self) -> ScaleCastJudge | None:
         """A judge that expects inputs to be rounded to binary32 first; None if they are no wider."""
@@ -304,7 +307,10 @@ class DecodeJudge(Judge):
         self.element: ElementFormat = fmt
         self.carrier = carrier
         self.cases = decode_cases(fmt)
-        self.expected = decode_table(fmt, carrier)[self.cases.inputs]
+        self.forget()
+
+    def forget(self) -> None:
+        self.expected = decode_table(self.element, self.carrier)[self.cases.inputs]
 
     def arguments(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         dtype = (

@@ -91,6 +91,9 @@ class ProductJudge(Judge):
         blocks = 1 if operation == "dot" else BLOCKS
         self.layout = Layout(formats[0], formats[1], blocks, out)
         self.cases = self._cases(level)
+        self.forget()
+
+    def forget(self) -> None:
         self._expected: dict[Accumulation, Array] = {}
         self._sums: dict[int, Sums] = {}
 
