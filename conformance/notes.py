@@ -528,6 +528,25 @@ _note(
     clauses=("MX-5.1-OVF32",),
 )
 
+# Bytes.
+
+_note(
+    "bit-order",
+    "Codes in another order within their bytes",
+    bug="Nibbles are swapped, halves of a block are interleaved, or 6-bit codes are cut at other places.",
+    effect="Values trade places with their neighbours, or are put together from two of them.",
+    clauses=("MX-5.1-LAYOUT",),
+    seen="torchao's early pack_uint4 puts the first code above, ONNX and CUDA put it below",
+)
+_note(
+    "scale-place",
+    "Scales in another place",
+    bug="Scales are read row by row where the unit wants them swizzled, or from the padding of a tile.",
+    effect="Whole blocks get the scale of another block. Invisible while all scales are alike.",
+    clauses=("MX-5.1-LAYOUT",),
+    seen="the 128 x 4 tiles of NVIDIA's block-scaled units; padding that holds zeros hides it",
+)
+
 # Dot products.
 
 _DOT = ("MX-6.1-DOT", "MX-6.2-SUM")

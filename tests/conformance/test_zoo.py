@@ -90,6 +90,8 @@ WITHOUT_A_CASE = {
     "overflow-policy": "a whole mode, not a mistake of one input: named as overflow=... by the diagnosis",
     "out-of-binary32": "implementation-defined: its lanes are left out of the judged ones, whatever the theme",
     "nan-sign": "allowed, and no comparison sees it: any NaN code equals any other",
+    "bit-order": "only vectors of packed bytes carry it; check does not ask for bytes",
+    "scale-place": "only vectors of packed bytes carry it; check does not ask for bytes",
     "int8-minus-128": "both codes are legal: named as int_minimum=... by the diagnosis",
 }
 
