@@ -8,15 +8,14 @@ the machine or the order of a directory.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import inspect
-import json
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from enum import Enum
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,13 @@ from conformance.traceability import (
     naming_tests,
     untraced,
 )
+from conformance.vectors import shipped
+from conformance.vectors.suites import OPERATIONS, catalogue, suite
+from conformance.vectors.table import Role
 from mxemu.accumulation import KINDS, Accumulation, Fuse, Round
 from mxemu.accumulations import ACCUMULATIONS
 from mxemu.block import value_bits
-from mxemu.clauses import CLAUSES, Clause
+from mxemu.clauses import CLAUSES
 from mxemu.explain.dots import GRADES, describe, specials
 from mxemu.formats import (
     BLOCK_FORMATS,
@@ -50,7 +52,6 @@ from mxemu.formats import (
     IntFormat,
 )
 from mxemu.profile import FIELDS, OCP, PRESETS, SCALE_RULES, alternatives, plain
-from mxemu.runs import runs
 from mxemu.scalar import decode, encode
 from mxemu.scale import encode_scale
 from mxemu.value import Kind, Value
@@ -59,22 +60,18 @@ __all__ = ["check", "main", "products", "untraced", "write"]
 
 # Every file below these is generated; a file that no product writes is one that was renamed or forgotten.
 OWNED = ("docs/reference", "vectors")
-SUITE = "mx-1.0"
-VECTOR_CARRIERS = ("binary32", "binary16", "bfloat16")
 MEASURED = {f"docs/reference/performance.{kind}" for kind in ("json", "md", "svg")}
 """Written by a run of the benchmarks, not from the code; a test compares the page with its record."""
 
 
 def products(root: Path = ROOT) -> dict[str, str]:
     """Every generated file: its path relative to the root, and its text."""
-    vectors = dict(_run_tables())
+    vectors = _shipped()
     return {
         **dict(_pages(root)),
-        **{path: text for path, (text, _) in vectors.items()},
-        "vectors/manifest.json": _manifest(vectors),
-        "vectors/README.md": _render(
-            "vectors.md", suite=SUITE, carriers=VECTOR_CARRIERS, profile=OCP
-        ),
+        **{f"vectors/{path}": one.text for path, one in vectors.items()},
+        "vectors/manifest.json": shipped.manifest(vectors),
+        "vectors/README.md": _render("vectors.md", **_vectors(vectors)),
     }
 
 
@@ -181,11 +178,41 @@ def _traces(root: Path) -> dict[str, Any]:
 
 def _vector_counts() -> dict[str, int]:
     """How many vector files hold a row that the clause decides."""
-    counts: dict[str, int] = {}
-    for element in MX_ELEMENTS:
-        for clause in _encode_clauses(element):
-            counts[clause.id] = counts.get(clause.id, 0) + len(VECTOR_CARRIERS)
-    return counts
+    counts: Counter[str] = Counter()
+    for one in _shipped().values():
+        if one.entry["form"] in ("runs", "json"):
+            counts.update(set(one.entry["clauses"]))
+    return dict(counts)
+
+
+@cache
+def _shipped() -> Mapping[str, shipped.Shipped]:
+    """The committed vectors."""
+    return dict(shipped.files())
+
+
+def _vectors(files: Mapping[str, shipped.Shipped]) -> dict[str, Any]:
+    """What the format document of the vectors shows."""
+    keys = catalogue(shipped.LEVEL)
+    operations = []
+    for operation in OPERATIONS:
+        key = next(key for key in keys if key.operation == operation)
+        one = suite(key)
+        fields = [field for field in one.table.fields if field.role is not Role.EXPECT]
+        operations.append({"name": operation, "example": key.name, "fields": fields})
+    name = next(key.name for key in keys if key.operation == "encode")
+    lines = files[f"{shipped.SUITE}/{name}.{shipped.LEVEL}.memh"].text.splitlines()
+    return {
+        "suite": shipped.SUITE,
+        "carriers": shipped.RUN_CARRIERS,
+        "scales": [f"{scale:02x}" for scale in shipped.RUN_SCALES],
+        "profile": OCP,
+        "operations": operations,
+        "sets": len(keys),
+        "example": name,
+        "lines": lines[:12],
+        "megabytes": f"{sum(len(one.text) for one in files.values()) / 1e6:.0f}",
+    }
 
 
 # Formats and codes.
@@ -493,62 +520,6 @@ def _parameters(record: type) -> dict[str, str]:
 
 
 # Vectors.
-
-
-def _run_tables() -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
-    """The runs table of every MX element encoder: path, text, and its entry in the manifest."""
-    for element in MX_ELEMENTS:
-        for carrier in VECTOR_CARRIERS:
-            lines = list(_run_lines(element, CARRIERS[carrier]))
-            path = f"vectors/{SUITE}/{element.name.lower()}/encode.{carrier}.runs.csv"
-            entry = {
-                "operation": "encode",
-                "element": element.name,
-                "carrier": carrier,
-                "profile": OCP.name,
-                "rows": len(lines),
-                "clauses": [clause.id for clause in _encode_clauses(element)],
-            }
-            yield path, ("\n".join(["first_bits,last_bits,code,value", *lines]) + "\n", entry)
-
-
-def _run_lines(element: ElementFormat, carrier: FloatFormat) -> Iterator[str]:
-    table = runs(element, carrier, OCP)
-    for row, run in enumerate(table.rows):
-        span = f"{hex_code(run.first, carrier)},{hex_code(table.last(row), carrier)}"
-        yield f"{span},{hex_code(run.code, element)},{decode(run.code, element)}"
-
-
-def _encode_clauses(element: ElementFormat) -> list[Clause]:
-    """The clauses that decide a conversion to one element under SATURATE and TIES_TO_EVEN."""
-    floats = {8: "5.3.1", 6: "5.3.2", 4: "5.3.3"}
-    section = "5.3.4" if isinstance(element, IntFormat) else floats[element.width]
-    deciding = ("OFP8", "RNE", "SAT", "INF", "UFLOW", "NAN")
-    return [
-        clause
-        for clause in CLAUSES.values()
-        if clause.section == section and clause.id.rpartition("-")[2] in deciding
-    ]
-
-
-def _manifest(vectors: Mapping[str, tuple[str, dict[str, Any]]]) -> str:
-    files = [
-        {
-            "path": path.removeprefix("vectors/"),
-            **entry,
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        }
-        for path, (text, entry) in vectors.items()
-    ]
-    manifest = {
-        "schema": 1,
-        "suite": SUITE,
-        "specification": "OCP Microscaling Formats (MX) Specification, version 1.0",
-        "generator": {"name": "mxemu", "version": mxemu.__version__},
-        "profiles": {OCP.name: {name: plain(choice) for name, choice in OCP.changes().items()}},
-        "files": files,
-    }
-    return json.dumps(manifest, indent=2) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
