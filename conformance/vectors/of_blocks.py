@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from conformance.arrays import Array, as_bits, as_values, is_nan_bits, nan_code_
 from conformance.cases import Cases, collect
 from conformance.cases.blocks import dequantize_cases, quantize_cases, random_blocks
 from conformance.vectors.of_elements import element_kinds
-from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, kinds, out
+from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, joined, kinds, out
 from conformance.vectors.table import Expect, Field
 from mxemu.block import dequantize_bits, quantize_bits, value_bits
 from mxemu.formats import BINARY32, BlockFormat, FloatFormat, block_format, carrier
@@ -80,7 +81,7 @@ class Scale(_OfBlocks):
             found = [scale_code(amax([one], profile), self.block, profile) for one in largest]
             codes = np.array(found, np.int64)
         else:
-            firsts, values = _steps(self.carrier, self.block, profile)
+            firsts, values = scale_steps(self.carrier, self.block, profile)
             at = np.searchsorted(firsts, columns["amax"].astype(np.uint64), side="right")
             codes = values[at - 1]
         return {"scale": codes_of(codes, self._scale_width)}
@@ -93,7 +94,8 @@ class Scale(_OfBlocks):
 
 
 @lru_cache(maxsize=16)
-def _steps(numbers: FloatFormat, block: BlockFormat, profile: Profile) -> tuple[Array, Array]:
+def scale_steps(numbers: FloatFormat, block: BlockFormat, profile: Profile) -> tuple[Array, Array]:
+    """Where the scale steps: first bits of the largest magnitude, and the scale codes from there on."""
     rows = scale_rows(numbers, block, profile)
     firsts = np.array([row.first for row in rows], np.uint64)
     return firsts, np.array([row.code for row in rows], np.int64)
@@ -110,7 +112,23 @@ class Quantize(_OfBlocks):
         )
 
     def given(self) -> Cases:
-        return quantize_cases(self.block, self.carrier, self.key.level)
+        cases = quantize_cases(self.block, self.carrier, self.key.level)
+        return joined(cases, self._more())
+
+    def _more(self) -> Iterator[tuple[str, Array]]:
+        """Inf and NaN in one block, and, above level smoke, every scale."""
+        numbers, k = self.carrier, self.block.k
+        assert numbers.inf is not None
+        quiet = numbers.inf | 1 << (numbers.mantissa_bits - 1)
+        both = np.zeros((2, k), np.uint64)
+        both[0, :2], both[1, -2:] = (numbers.inf, quiet), (quiet, numbers.inf | numbers.sign_mask)
+        yield "nan-in-block", both
+        if self.key.level == "smoke":
+            return
+        powers = np.arange(1, (1 << numbers.exponent_bits) - 1, dtype=np.uint64)
+        blocks = np.zeros((len(powers), k), np.uint64)
+        blocks[np.arange(len(powers)), powers % k] = powers << np.uint64(numbers.mantissa_bits)
+        yield "scale-rule", blocks
 
     def columns(self, rows: Array) -> dict[str, Array]:
         return {"values": bits_of(rows, self.carrier)}

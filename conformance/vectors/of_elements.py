@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,9 @@ from conformance.arrays import (
 from conformance.cases import Cases
 from conformance.cases.elements import decode_cases, encode_cases, random_inputs
 from conformance.cases.scaled import random_rows, scaled_cases
-from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, kinds, out
+from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, joined, kinds, out
 from conformance.vectors.table import Expect, Field
-from mxemu.block import encode_scaled
+from mxemu.block import encode_scaled, value_bits
 from mxemu.errors import MxemuError
 from mxemu.formats import (
     ElementFormat,
@@ -31,6 +32,8 @@ from mxemu.formats import (
 )
 from mxemu.profile import Profile
 from mxemu.scalar import carry_in, decode
+from mxemu.scale import encode_scale
+from mxemu.value import Value
 
 if TYPE_CHECKING:
     from conformance.judges import Judge
@@ -91,7 +94,8 @@ class Encode(Suite):
         self.outputs = (out("code", self.element.width, 1, self.element.name),)
 
     def given(self) -> Cases:
-        return encode_cases(self.element, self.carrier, self.key.level)
+        cases = encode_cases(self.element, self.carrier, self.key.level)
+        return joined(cases, [("truncation", discarded_bits(self.element, self.carrier))])
 
     def columns(self, rows: Array) -> dict[str, Array]:
         return {"value": bits_of(rows, self.carrier)}
@@ -130,7 +134,11 @@ class EncodeScaled(Suite):
         self.outputs = (out("code", self.element.width, 1, self.element.name),)
 
     def given(self) -> Cases:
-        return scaled_cases(self.block, self.carrier, self.key.level)
+        cases = scaled_cases(self.block, self.carrier, self.key.level)
+        bits = discarded_bits(self.element, self.carrier).astype(np.uint64)
+        one = encode_scale(Value(0, 1, 0), self.block.scale)
+        rows = np.column_stack([np.full(len(bits), one, np.uint64), bits])
+        return joined(cases, [("truncation", rows)])
 
     def columns(self, rows: Array) -> dict[str, Array]:
         scale = codes_of(rows[:, 0], self.block.scale.width)
@@ -164,6 +172,33 @@ class EncodeScaled(Suite):
         from conformance.judges import ScaledEncodeJudge
 
         return ScaledEncodeJudge(self.block, self.carrier, "smoke")
+
+
+def discarded_bits(element: ElementFormat, numbers: FloatFormat) -> Array:
+    """Inputs for every pattern of the last kept bit and the discarded ones, both signs, normal and subnormal results.
+
+    Bits of the carrier; the last of four discarded bits stands alone at its end or directly below the others.
+    """
+    found = []
+    smallest = element.min_positive.leading
+    exponents = [smallest]
+    kept = [4, 5]
+    if isinstance(element, FloatFormat):
+        exponents = [smallest, element.emin, element.emin + 1]
+        kept = [1 << element.mantissa_bits, (1 << element.mantissa_bits) + 1, 2, 3]
+    for step, whole, pattern in product(exponents, kept, range(1, 16)):
+        for low in (4, numbers.mantissa_bits - element.width):
+            if low < 4 or (
+                isinstance(element, FloatFormat) and whole >= 2 << element.mantissa_bits
+            ):
+                continue
+            discarded = pattern >> 1 << (low - 3) | pattern & 1
+            number = Value(
+                0, whole << low | discarded, step - element.mantissa_bits * (step != smallest) - low
+            )
+            found.append(value_bits(number, numbers))
+    bits = np.unique(np.array(found, np.uint64))
+    return np.concatenate([bits, bits | np.uint64(numbers.sign_mask)])
 
 
 def element_kinds(element: ElementFormat, codes: Array, nans: Array) -> Array:

@@ -16,14 +16,15 @@ from conformance.cases.products import (
     product_cases,
     random_products,
 )
-from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, kinds, out
+from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, joined, kinds, out
 from conformance.vectors.table import Expect, Field
 from mxemu.accumulation import Accumulation
 from mxemu.formats import BlockFormat, ElementFormat, carrier
 from mxemu.formats import find as find_format
 from mxemu.products import Operand, Product, dot
 from mxemu.profile import Profile
-from mxemu.scalar import decode
+from mxemu.scalar import decode, encode
+from mxemu.value import Value
 
 if TYPE_CHECKING:
     from conformance.judges import Judge
@@ -56,7 +57,27 @@ class Dot(Suite):
         return {**super().header(), "accumulation": self.key.accumulation.name}
 
     def given(self) -> Cases:
-        return product_cases(self.layout, self.key.level, takes_c=True)
+        cases = product_cases(self.layout, self.key.level, takes_c=True)
+        return joined(cases, [("result-overflow", self._largest()), ("last-block", self._filled())])
+
+    def _largest(self) -> Array:
+        """The largest number, as C and as the result."""
+        rows = np.zeros((2, self.layout.width), np.int64)
+        rows[:, -1] = self.carrier.max_code, self.carrier.max_code | self.carrier.sign_mask
+        return rows
+
+    def _filled(self) -> Array:
+        """One to all products, the others zero."""
+        rng = np.random.Generator(np.random.Philox(key=6200))
+        length, n = self.layout.length, self.layout.blocks
+        rows = self.draw(length, rng)
+        half = n + length
+        for side, fmt in enumerate(self.formats):
+            one = encode(Value(0, 1, 0), element_of(fmt)).code
+            codes = rows[:, side * half + n : (side + 1) * half]
+            codes[codes & (codes - 1) == 0] = one
+            codes[np.arange(length)[None] > np.arange(length)[:, None]] = 0
+        return rows
 
     def columns(self, rows: Array) -> dict[str, Array]:
         n, length = self.layout.blocks, self.layout.length

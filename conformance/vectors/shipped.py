@@ -100,7 +100,19 @@ def _entry(found: Suite, batches: list[Any], form: str) -> dict[str, Any]:
         "vectors": found.count,
         "notes": dict(sorted(notes.items())),
         "clauses": dict(sorted(clauses.items())),
+        **({"bins": _bins(found, batches)} if form == "json" else {}),
     }
+
+
+def _bins(found: Suite, batches: list[Any]) -> dict[str, list[int]]:
+    """Bins hit, observable and in all, by coverpoint; nothing where there is no model."""
+    from conformance.vectors.bins import coverage
+    from conformance.vectors.models import coverpoints
+
+    if not coverpoints(found):
+        return {}
+    points = coverage(found, batches)
+    return {one.coverpoint.name: [one.hit, one.observable, one.total] for one in points}
 
 
 # Runs tables.

@@ -7,15 +7,18 @@ and is what makes millions of vectors affordable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conformance.arrays import BITS_DTYPES, Array, code_dtype
-from conformance.cases import LEVELS, Cases
+from conformance.cases import LEVELS, Cases, collect
 from conformance.vectors.table import Batch, Expect, Field, Role, Table, VectorSet
 from mxemu.accumulation import EXACT, Accumulation
 from mxemu.errors import MxemuError, unknown
@@ -226,6 +229,14 @@ def thinned(cases: Cases, most: int) -> Cases:
     return Cases(cases.inputs[keep], cases.theme[keep], cases.notes)
 
 
+def joined(cases: Cases, parts: Iterable[tuple[str, Array]]) -> Cases:
+    """Cases, and further rows under notes; a row that is there already stays where it is."""
+    own = [(note, cases.inputs[cases.theme == at]) for at, note in enumerate(cases.notes)]
+    more = [(note, np.asarray(rows)) for note, rows in parts]
+    last = own[-1:] if cases.notes[-1] == "random" else []
+    return collect([*own[: len(own) - len(last)], *more, *last], cases.inputs.dtype)
+
+
 def bits_of(rows: Array, carrier: FloatFormat) -> Array:
     """Bits of a carrier in its own dtype."""
     return rows.astype(BITS_DTYPES[carrier.name])
@@ -296,27 +307,40 @@ def catalogue(level: str = "core") -> list[Key]:
 def find(text: str, level: str = "core", **changes: Any) -> list[Key]:
     """Keys by a pattern: ``e4m3/encode.binary32``, ``e4m3/*``, ``*/quantize.*``, ``encode``; several after commas.
 
+    A whole name need not be in the catalogue: any format with an operation and a kind that it goes with has vectors.
+
     Raises
     ------
     UnknownName
         A pattern that no set has, with a did-you-mean.
     """
-    from fnmatch import fnmatchcase
-
     known = catalogue(level)
     found: dict[str, Key] = {}
-    for pattern in text.lower().split(","):
+    for pattern in text.split(","):
         word = pattern.strip()
-        names = [
-            key
-            for key in known
-            if fnmatchcase(key.name, word)
-            or word in ("all", key.operation, key.name.split("/")[0], key.name.split(".")[0])
-        ]
-        if not names:
-            raise unknown("set of vectors", word, [key.name for key in known])
-        found.update({key.name: replace(key, **changes) for key in names})
+        keys = [key for key in known if _is_meant(key, word.lower())] or _spelled(word, level)
+        if not keys:
+            names = [key.name for key in known]
+            near = get_close_matches(word.lower(), names, 3) or [f"{word}/encode.binary32"]
+            problem = unknown("set of vectors", word, near)
+            problem.hint = "mxemu vectors list"
+            raise problem
+        found.update({key.name: replace(key, **changes) for key in keys})
     return list(found.values())
+
+
+def _is_meant(key: Key, word: str) -> bool:
+    where = key.name.partition("/")[0]
+    words = ("all", where, key.operation, f"{where}/{key.operation}")
+    return word in words or fnmatchcase(key.name, word)
+
+
+def _spelled(word: str, level: str) -> list[Key]:
+    """The set of a whole name, of formats that the catalogue does not list."""
+    match = re.fullmatch(r"(.+)/([a-z-]+)\.([A-Za-z0-9-]+)", word)
+    if match is None or match[2] not in OPERATIONS or "*" in word:
+        return []
+    return [Key(match[2], match[1], match[3], level)]
 
 
 def out(name: str, width: int, count: int = 1, fmt: str = "") -> Field:
