@@ -7,6 +7,7 @@ lines at the top say everything that is needed to read the rest, and Icarus, Ver
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -80,6 +81,8 @@ class Reader:
             with path.open("rb") as file:
                 first = file.readline().decode("utf-8", "replace").rstrip("\n")
                 keys = dict(self._pairs(file))
+        except BadFile:
+            raise
         except OSError as error:
             raise BadFile(f"{path}: {error.strerror}") from None
         if first != _FIRST:
@@ -122,13 +125,7 @@ class Reader:
                 found = self._chunk(chunk, number, notes)
                 number += len(chunk)
                 if len(found[1]):
-                    self.table = Table(
-                        self.table.operation,
-                        self.table.name,
-                        self.table.fields,
-                        tuple(notes),
-                        self.table.header,
-                    )
+                    self.table = replace(self.table, notes=tuple(notes))
                     yield Batch(found[0], found[1], first)
                     first += len(found[1])
         if first != self.count:
@@ -149,7 +146,8 @@ class Reader:
                 raise BadFile(f"{self.path}:{number}: {self._length(word, line)}")
             kept.append((number, word))
             theme.append(notes.setdefault(comment.decode("utf-8", "replace").strip(), len(notes)))
-        digits = np.frombuffer(b"".join(word for _, word in kept), np.uint8).reshape(-1, length)
+        joined = b"".join(word for _, word in kept)
+        digits = np.frombuffer(joined, np.uint8).reshape(len(kept), length)
         return self._columns(digits, kept), np.array(theme, np.int64)
 
     def _length(self, word: bytes, line: bytes) -> str:

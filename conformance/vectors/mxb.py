@@ -76,6 +76,8 @@ class Reader:
             with path.open("rb") as file:
                 self._open(file.read(HEADER.size), file)
             size = path.stat().st_size
+        except BadFile:
+            raise
         except OSError as error:
             raise BadFile(f"{path}: {error.strerror}") from None
         wanted = self.start + self.count * self.table.size

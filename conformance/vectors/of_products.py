@@ -19,7 +19,7 @@ from conformance.cases.products import (
 from conformance.vectors.suites import Columns, Suite, bits_of, codes_of, joined, kinds, out
 from conformance.vectors.table import Expect, Field
 from mxemu.accumulation import Accumulation
-from mxemu.formats import BlockFormat, ElementFormat, carrier
+from mxemu.formats import BlockFormat, ElementFormat, FloatFormat, carrier
 from mxemu.formats import find as find_format
 from mxemu.products import Operand, Product, dot
 from mxemu.profile import Profile
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
 class Dot(Suite):
     """dot: one block of each operand; dot-general: several. With something to add to."""
 
-    kept = 4
-
     def _open(self) -> None:
         self.carrier = carrier(self.key.kind)
         self.label = find_pair(self.key.format)
         self.formats = tuple(find_format(name) for name in pair_of(self.label))
         blocks = 1 if self.key.operation == "dot" else BLOCKS
+        self.kept = 8 if blocks == 1 else 4
         self.layout = Layout(self.formats[0], self.formats[1], blocks, self.carrier)
         sides = zip(("sa", "sb"), ("a", "b"), self.formats, strict=True)
         fields = [one for side in sides for one in self._fields(*side)]
@@ -58,7 +57,21 @@ class Dot(Suite):
 
     def given(self) -> Cases:
         cases = product_cases(self.layout, self.key.level, takes_c=True)
-        return joined(cases, [("result-overflow", self._largest()), ("last-block", self._filled())])
+        more = {
+            "result-overflow": self._largest(),
+            "last-block": self._filled(),
+            "zero-result-sign": self._negative_zero(),
+        }
+        return joined(cases, more.items())
+
+    def _negative_zero(self) -> Array:
+        """Nothing but -0: the only way to a result of -0 without rounding."""
+        row = np.zeros((1, self.layout.width), np.int64)
+        element = element_of(self.formats[1])
+        if isinstance(element, FloatFormat):
+            row[0, -1 - self.layout.length : -1] = element.sign_mask
+        row[0, -1] = self.carrier.sign_mask
+        return row
 
     def _largest(self) -> Array:
         """The largest number, as C and as the result."""

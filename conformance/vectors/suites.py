@@ -21,7 +21,7 @@ from conformance.arrays import BITS_DTYPES, Array, code_dtype
 from conformance.cases import LEVELS, Cases, collect
 from conformance.vectors.table import Batch, Expect, Field, Role, Table, VectorSet
 from mxemu.accumulation import EXACT, Accumulation
-from mxemu.errors import MxemuError, unknown
+from mxemu.errors import MxemuError, UnknownName, unknown
 from mxemu.formats import FloatFormat
 from mxemu.profile import OCP, Profile
 
@@ -340,7 +340,12 @@ def _spelled(word: str, level: str) -> list[Key]:
     match = re.fullmatch(r"(.+)/([a-z-]+)\.([A-Za-z0-9-]+)", word)
     if match is None or match[2] not in OPERATIONS or "*" in word:
         return []
-    return [Key(match[2], match[1], match[3], level)]
+    key = Key(match[2], match[1], match[3], level)
+    try:
+        suite(key)
+    except UnknownName:
+        return []
+    return [key]
 
 
 def out(name: str, width: int, count: int = 1, fmt: str = "") -> Field:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -141,12 +142,13 @@ class CsvReader:
         try:
             with path.open("rb") as file:
                 head = file.readline().decode("utf-8", "replace")
-            if not head.startswith("# mxemu vectors {"):
-                raise BadFile(f"{path}:1: {head[:40]!r}; expected # mxemu vectors {{...")
-            record = json.loads(head.removeprefix("# mxemu vectors "))
-            self.table, self.count = _table_of(record, ()), int(record["vectors"])
         except OSError as error:
             raise BadFile(f"{path}: {error.strerror}") from None
+        if not head.startswith("# mxemu vectors {"):
+            raise BadFile(f"{path}:1: {head[:40]!r}; expected # mxemu vectors {{...")
+        try:
+            record = json.loads(head.removeprefix("# mxemu vectors "))
+            self.table, self.count = _table_of(record, ()), int(record["vectors"])
         except (json.JSONDecodeError, KeyError) as error:
             raise BadFile(f"{path}:1: {error!r}") from None
 
@@ -155,19 +157,14 @@ class CsvReader:
         notes: list[str] = []
         first = 0
         try:
-            for part in pd.read_csv(
+            with pd.read_csv(
                 self.path, skiprows=1, dtype=str, chunksize=rows, keep_default_na=False
-            ):
-                batch = _batch(part, self.table, notes, first, self.path)
-                first += len(batch)
-                self.table = Table(
-                    self.table.operation,
-                    self.table.name,
-                    self.table.fields,
-                    tuple(notes),
-                    self.table.header,
-                )
-                yield batch
+            ) as parts:
+                for part in parts:
+                    batch = _batch(part, self.table, notes, first, self.path)
+                    first += len(batch)
+                    self.table = replace(self.table, notes=tuple(notes))
+                    yield batch
         except (KeyError, pd.errors.ParserError) as error:
             raise BadFile(f"{self.path}: {error}") from None
         if first != self.count:
@@ -235,11 +232,5 @@ class ParquetReader:
         for part in self._file.iter_batches(rows):
             batch = _batch(part.to_pandas(), self.table, notes, first, self.path)
             first += len(batch)
-            self.table = Table(
-                self.table.operation,
-                self.table.name,
-                self.table.fields,
-                tuple(notes),
-                self.table.header,
-            )
+            self.table = replace(self.table, notes=tuple(notes))
             yield batch
