@@ -560,7 +560,7 @@ class Target(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``system`` (a folder of this suite), ``file`` or ``module``.
+        ``system`` (a folder of this suite), ``file``, ``module`` or ``rtl`` (a port map).
     where : str
         The system's name, the path, or the dotted module name.
     attribute : str, optional
@@ -577,7 +577,7 @@ class Target(NamedTuple):
 def parse_target(target: str) -> Target:
     """Take a TARGET apart: ``NAME``, ``file.py[:object]`` or ``pkg.mod[:object]``, each with ``[variant]`` after it.
 
-    A known name wins; ``./`` forces a path.
+    A known name wins; ``./`` forces a path. A file that ends in ``.toml`` is the port map of a design.
 
     Raises
     ------
@@ -594,6 +594,8 @@ def parse_target(target: str) -> Target:
     rest, variant = match[1], match[2]
     if rest in systems():
         return Target("system", rest, None, variant)
+    if rest.endswith(".toml"):
+        return Target("rtl", rest, None, variant)
     where, colon, attribute = rest.rpartition(":")
     if not colon or not all(part.isidentifier() for part in attribute.split(".")):
         where, attribute = rest, ""
@@ -640,6 +642,10 @@ def load(target: str) -> Any:
     """
     parsed = parse_target(target)
     match parsed.kind:
+        case "rtl":
+            from conformance.adapters import rtl
+
+            return rtl.load(parsed.where, parsed.variant)
         case "system":
             module = _import_system(parsed.where)
         case "file":

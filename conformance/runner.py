@@ -18,6 +18,7 @@ from conformance.adapter import (
     is_preset,
 )
 from conformance.arrays import Array, as_values, equals_runs, span_by_runs
+from conformance.cases import Cases
 from conformance.coverage import all_wrong
 from conformance.judges import (
     DecodeJudge,
@@ -163,6 +164,16 @@ def make_judge(request: Request, level: str) -> Judge:
     return _make_judge(*key) if level == "exhaustive" else _kept_judge(*key)
 
 
+def judge_of(request: Request, level: str) -> Judge:
+    """The judge of a request in a check of some level."""
+    return make_judge(request, _LEVEL_OF_FURTHER[level] if request.terms.further else level)
+
+
+def judge_with(request: Request, cases: Cases) -> Judge:
+    """A judge of cases that are not those of the suite, such as the transactions of somebody's own bench."""
+    return make_judge(request, "smoke").on(cases)
+
+
 def _make_judge(operation: str, format_name: str, carrier_name: str, level: str) -> Judge:
     numbers = carrier(carrier_name)
     if operation in ("encode", "decode"):
@@ -223,7 +234,7 @@ def check_group(subject: Worker | InProcess, request: Request, level: str, group
     """Ask for one group and judge what comes."""
     group.further = request.terms.further
     sweeps = level == "exhaustive" and not request.terms.further
-    judge = make_judge(request, _LEVEL_OF_FURTHER[level] if request.terms.further else level)
+    judge = judge_of(request, level)
     profile, accumulation = request.terms.profile, request.terms.accumulation
     group.accumulation = accumulation
     arrays, extra = judge.arguments()

@@ -24,12 +24,16 @@ VERDICTS = ("pass", "FAIL", "free", "unsupported", "crash")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Differing cases that one clause decides, and the simplest of them; silent if the text leaves them open."""
+    """Differing cases that one clause decides, and the simplest of them; silent if the text leaves them open.
+
+    ``index`` is the number of that case among those of its judge, -1 if it is not known.
+    """
 
     verdict: str
     count: int
     first: Case
     silent: bool = False
+    index: int = -1
 
 
 @dataclass
@@ -298,5 +302,5 @@ def _clusters(
         case = judge.describe(int(own[0]), observed, profile)
         if raised[own[0]]:
             case = without_result(case, "raised")
-        found.append(Cluster(verdict, len(own), case))
+        found.append(Cluster(verdict, len(own), case, index=int(own[0])))
     return sorted(found, key=lambda cluster: -cluster.count)

@@ -24,6 +24,7 @@ from typing import IO, Any
 import numpy as np
 
 from conformance import adapter as adapters
+from conformance.adapters.fault import Fault
 from conformance.arrays import Array
 from mxemu.errors import MxemuError, Unsupported
 
@@ -334,6 +335,8 @@ def _call(
         converted = tuple(np.asarray(one) for one in results)
     except Unsupported as error:
         return "unsupported", str(error)
+    except Fault as error:
+        return "raised", str(error)
     except MemoryError as error:
         return "exhausted", f"ran out of memory: {_one_line(error)}"
     except (SystemExit, KeyboardInterrupt):

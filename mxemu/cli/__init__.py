@@ -23,6 +23,14 @@ _COMMANDS = {
         "mxemu.cli.probe:probe",
         "Find out how somebody's dot product adds up, from its answers alone.",
     ),
+    "rtl": (
+        "mxemu.cli.rtl:rtl",
+        "Vectors of an RTL design for a simulator elsewhere, and waveforms of a failure.",
+    ),
+    "vectors": (
+        "mxemu.cli.vectors:vectors",
+        "Golden vectors: made, listed, shown, streamed, exported to C and SystemVerilog, verified.",
+    ),
     "explain": (
         "mxemu.cli.explain:explain",
         "Derive what a code means, how a value or a block is converted, how a dot product adds up.",

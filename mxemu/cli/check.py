@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mxemu.cli.options import read_accumulation, read_profile, read_table
+from mxemu.cli.options import any_profile, read_accumulation
 from mxemu.errors import MxemuError, unknown
 from mxemu.formats import carrier, find
 from mxemu.profile import Profile, Rounding
-from mxemu.profile import from_mapping as profile_from_mapping
 
 if TYPE_CHECKING:
     from conformance.known import Comparison
@@ -25,11 +24,14 @@ TARGET is one of
   ml_dtypes                a subject that comes with mxemu (mxemu list subjects)
   path/to/file.py[:name]   a file of yours, or an object in it
   package.module[:name]    an importable module, or an object in it
+  path/to/design.toml      the port map of an RTL design, which is simulated
 each with [variant] after it where the subject has variants.
 
 \b
 Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 legal, but not as asked for   4 nothing to judge
 """
+
+_DAY = 86_400.0
 
 
 @click.command(epilog=_EPILOG)
@@ -69,17 +71,38 @@ Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 legal, but not as asked for
     help="Subtract expected deviations; auto takes the subject's own.",
 )
 @click.option(
+    "--waivers",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Deviations of your own design that are accepted, each until its day.",
+)
+@click.option(
+    "--simulator",
+    type=click.Choice(["verilator", "icarus"]),
+    help="For a port map: the simulator.  [default: the fastest that is installed]",
+)
+@click.option(
+    "--results",
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help="For a port map: judge results of a simulation elsewhere (mxemu rtl emit).",
+)
+@click.option(
     "--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here."
 )
 @click.option(
+    "--write-profile",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the profile that the conversions follow; --profile reads it.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
-    default=120.0,
-    show_default=True,
-    help="Seconds for one call.",
+    help="Seconds for one call.  [default: 120; for a port map what its vectors need]",
 )
 @click.option(
     "--memory-limit",
@@ -91,22 +114,37 @@ Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 legal, but not as asked for
 @click.pass_context
 def check(context: click.Context, /, target: str, **options: Any) -> None:
     """Check an implementation against the MX specification, bit for bit."""
-    from conformance.runner import Filters
+    from mxemu.cli.rtl import with_choice
 
-    filters = Filters(
-        tuple(_operation(name) for name in options["operations"]),
-        tuple(_format(name) for name in options["formats"]),
-        tuple(carrier(name).name for name in options["carriers"]),
-    )
-    asked = _profile(options["profile"]) if options["profile"] else None
+    if options["known"] and options["waivers"]:
+        raise MxemuError("--known and --waivers; expected one of them")
+    target = with_choice(target, options["simulator"], options["results"])
+    filters = filters_of(options)
+    asked = any_profile(options["profile"]) if options["profile"] else None
     if asked is not None and asked.rounding is Rounding.STOCHASTIC:
         raise MxemuError("a check under STOCHASTIC rounding needs the random words that were used")
     if options["accumulation"]:
         options["accumulation"] = read_accumulation(options["accumulation"])
-    run, comparison = _run(target, asked, filters, options)
+    run, comparison, remarks = _run(target, asked, filters, options)
     code = exit_code(run, comparison)
-    _write(_render(run, code, comparison, options["output_format"]), options["output"])
+    if options["write_profile"]:
+        run, code = _lock(run, code, target, filters, options)
+    report = _render(run, code, comparison, options["output_format"])
+    if remarks and options["output_format"] == "text":
+        report = "\n\n".join([report, "\n".join(remarks)])
+    _write(report, options["output"])
     context.exit(code)
+
+
+def filters_of(options: dict[str, Any]) -> Filters:
+    """What the options ``--operation``, ``--format`` and ``--carrier`` leave."""
+    from conformance.runner import Filters
+
+    return Filters(
+        tuple(_operation(name) for name in options["operations"]),
+        tuple(_format(name) for name in options["formats"]),
+        tuple(carrier(name).name for name in options["carriers"]),
+    )
 
 
 def _operation(name: str) -> str:
@@ -125,29 +163,23 @@ def _format(name: str) -> str:
     return find_pair(name) if "," in name else find(name).name
 
 
-def _profile(name: str) -> Profile:
-    """A preset by name, with changes behind commas, or the table of a TOML file."""
-    if not name.endswith(".toml"):
-        return read_profile(name)
-    return profile_from_mapping(read_table(name))
-
-
 def _run(
     target: str, asked: Profile | None, filters: Filters, options: dict[str, Any]
-) -> tuple[Run, Comparison | None]:
+) -> tuple[Run, Comparison | None, list[str]]:
     """Load the subject and check it; what was found before an interruption is kept."""
-    from conformance import known
     from conformance.runner import Run, check
     from conformance.worker import InProcess, Worker
+    from mxemu.cli import rtl
 
-    entries = known.load(options["known"], target) if options["known"] else None
+    expected = _Expected(options, target)
+    # A simulation keeps its own time, which grows with the number of vectors.
+    timeout = options["timeout"] or (_DAY if rtl.is_rtl(target) else 120.0)
     memory = int(options["memory_limit"] * 10**9) if options["memory_limit"] else None
-    subject = (
-        InProcess(target) if options["in_process"] else Worker(target, options["timeout"], memory)
-    )
+    subject = InProcess(target) if options["in_process"] else Worker(target, timeout, memory)
     try:
-        run = Run(target, subject.introduce(), options["level"], asked)
+        run = Run(target, rtl.without_path(subject.introduce()), options["level"], asked)
         run.asked_accumulation = options["accumulation"]
+        design = rtl.prepare(target, run, filters) if rtl.is_rtl(target) else None
         try:
             check(subject, run, filters, Progress())
         except KeyboardInterrupt:
@@ -155,7 +187,48 @@ def _run(
             run.skipped.append(("everything after this", "interrupted"))
     finally:
         subject.close()
-    return run, None if entries is None else known.compare(run, entries)
+    comparison, remarks = expected.compare(run)
+    if design is not None and not run.interrupted:
+        remarks = [*rtl.places(target, design, run, filters), *remarks]
+    return run, comparison, remarks
+
+
+def _lock(
+    run: Run, code: int, target: str, filters: Filters, options: dict[str, Any]
+) -> tuple[Run, int]:
+    """Write what the subject follows, once a second run has shown that it follows that everywhere."""
+    from conformance.report.locked import found_profile, toml
+
+    profile = found_profile(run)
+    if profile.changes(run.base):
+        run, comparison, _ = _run(target, profile, filters, options)
+        code = exit_code(run, comparison)
+        other = [group for group in run.groups if group.verdict not in ("pass", "unsupported")]
+        if other:
+            where = f"{other[0].operation} {other[0].format} ({other[0].carrier})"
+            raise MxemuError(f"{where} does not follow {profile}; nothing is written")
+    _write(toml(profile, run).rstrip("\n"), options["write_profile"])
+    return run, code
+
+
+class _Expected:
+    """What ``--known`` or ``--waivers`` say, read before anything is checked."""
+
+    def __init__(self, options: dict[str, Any], target: str) -> None:
+        from conformance import known, waivers
+
+        self.known = known.load(options["known"], target) if options["known"] else None
+        self.waivers = waivers.load(options["waivers"]) if options["waivers"] else None
+
+    def compare(self, run: Run) -> tuple[Comparison | None, list[str]]:
+        """A run against it, and what is to be said of waivers."""
+        from conformance import known, waivers
+
+        if self.waivers is None:
+            return (None if self.known is None else known.compare(run, self.known)), []
+        day = waivers.today()
+        comparison = waivers.compare(run, self.waivers, day)
+        return comparison, list(waivers.lines(self.waivers, comparison, day))
 
 
 def exit_code(run: Run, comparison: Comparison | None = None) -> int:

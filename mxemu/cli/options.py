@@ -21,7 +21,7 @@ from mxemu.formats import (
     element,
     find,
 )
-from mxemu.profile import Profile, profile
+from mxemu.profile import Profile, from_mapping, profile
 from mxemu.scalar import decode
 from mxemu.value import parse
 
@@ -55,11 +55,11 @@ def read_accumulation(text: str) -> Accumulation:
     """
     # The presets are read from their file only where one is asked for.
     from mxemu.accumulations import find as find_accumulation
-    from mxemu.accumulations import from_mapping
+    from mxemu.accumulations import from_mapping as read_record
 
     if not text.strip().endswith(".toml"):
         return _hinted("mxemu list accumulations", find_accumulation, text)
-    return from_mapping({"name": Path(text).stem, **read_table(text.strip())})
+    return read_record({"name": Path(text).stem, **read_table(text.strip())})
 
 
 def read_profile(text: str) -> Profile:
@@ -80,6 +80,16 @@ def read_profile(text: str) -> Profile:
             )
         pairs[field.strip()] = _choice(field.strip(), choice.strip())
     return _hinted("mxemu list profiles", lambda: found.replace(**pairs)) if pairs else found
+
+
+def any_profile(text: str) -> Profile:
+    """A preset by name, with changes behind commas, or the table of a TOML file.
+
+    Raises
+    ------
+    UnknownName, BadValue, BadFile
+    """
+    return from_mapping(read_table(text)) if text.endswith(".toml") else read_profile(text)
 
 
 def _choice(field: str, text: str) -> Any:

@@ -66,14 +66,13 @@ def show_vector(table: Table, batch: Batch, row: int, record: dict[str, Any] | N
 
 def _meaning(one: Any, batch: Batch, row: int) -> str:
     """The values of a field's numbers, if they are few."""
-    import numpy as np
-
     from mxemu.formats import find
     from mxemu.scalar import decode
 
     if not one.format:
         return ""
     fmt = find(one.format)
-    numbers = np.atleast_1d(batch.columns[one.name][row]).tolist()
+    found = batch.columns[one.name][row].tolist()
+    numbers = found if isinstance(found, list) else [found]
     values = [str(decode(number, fmt)) for number in numbers[:8]]  # type: ignore[arg-type]
     return "  = " + " ".join(values) + (" ..." if len(numbers) > len(values) else "")

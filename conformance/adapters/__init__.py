@@ -1,0 +1,1 @@
+"""Transports: how the checker reaches an implementation that is no Python object."""
