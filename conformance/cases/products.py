@@ -566,6 +566,18 @@ def _ties(kit: _Kit) -> Iterator[Row | None]:
                 yield kit.terms([(0, sign, half)], c)
                 for broken in (0, 1):
                     yield kit.terms([(0, sign, half), (7, broken, low)], c)
+    yield from _ties_of_products(kit, kit.exponents[-1], ulp + 1)
+
+
+def _ties_of_products(kit: _Kit, top: int, down: int) -> Iterator[Row | None]:
+    """A tie among the products alone, below an even and an odd number, which C breaks from far below."""
+    for sign in (0, 1):
+        for odd in ([], [(3, sign, top - down + 1)]):
+            tie = [(0, sign, top), *odd, (9, sign, top - down)]
+            yield kit.terms(tie)
+            for c_sign in (0, 1):
+                for below in (4, 30, 60):
+                    yield kit.terms(tie, kit.carried(Value(c_sign, 1, top - down - below)))
 
 
 def _overflows(kit: _Kit) -> Iterator[Row | None]:

@@ -1,0 +1,1 @@
+"""Renderings of vectors and tables for people who never run Python."""
