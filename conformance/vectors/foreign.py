@@ -178,7 +178,7 @@ class Reader:
         columns = {
             one.name: np.array([vector[one.name] for vector in vectors]) for one in self.fields
         }
-        return Batch(columns, np.zeros(len(vectors), np.int64), first)
+        return Batch(columns, np.full(len(vectors), self.suite.unknown_theme), first)
 
     def _rows(self) -> Iterator[tuple[int, Row]]:
         try:

@@ -79,7 +79,7 @@ class Answers:
         stream = self._lines()
         for chunk in iter(lambda: list(islice(stream, rows)), []):
             columns = self._columns(chunk, fields)
-            theme = np.zeros(len(chunk), np.int64)
+            theme = np.full(len(chunk), suite.unknown_theme)
             yield Batch(columns, theme, first)
             first += len(chunk)
 

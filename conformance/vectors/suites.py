@@ -167,6 +167,11 @@ class Suite(VectorSet):
         }
 
     @property
+    def unknown_theme(self) -> int:
+        """The theme of vectors of which nobody has said what they are for."""
+        return self.notes.index("random") if "random" in self.notes else 0
+
+    @property
     def count(self) -> int:  # type: ignore[override]
         return len(self.cases) + self.key.random
 

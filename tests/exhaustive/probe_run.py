@@ -1,4 +1,4 @@
-"""Every named accumulation with every format that it is for, hidden behind a box and found: ``python -m exhaustive.probe_run``."""
+"""Every named accumulation, hidden and found with every format that it is for: ``python -m exhaustive.probe_run``."""
 
 from __future__ import annotations
 
