@@ -285,4 +285,12 @@ def coverage(sets: str, **options: Any) -> None:
                 click.echo(f"      not seen: {name}")
 
 
+@vectors.command()
+def where() -> None:
+    """Print the folder with the vectors that came with mxemu, their manifest and their description."""
+    from conformance.vectors.shipped import folder
+
+    click.echo(str(folder()))
+
+
 vectors.add_command(verify)

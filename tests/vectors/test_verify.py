@@ -167,6 +167,12 @@ def test_list_show_and_generate(tmp_path: Path) -> None:
     assert "  out value   0x3fc00000  = 1.5" in run("show", path, "4").output
 
 
+def test_where_the_committed_vectors_are() -> None:
+    folder = Path(run("where").output.strip())
+    assert (folder / "manifest.json").is_file()
+    assert (folder / "README.md").is_file()
+
+
 def test_coverage_names_what_is_missing() -> None:
     result = run("coverage", "e2m1/encode.binary32", "--level", "smoke", "--missing")
     assert "lone sticky bit" in result.output
