@@ -230,11 +230,31 @@ def _skipped(capabilities: Capabilities) -> list[tuple[str, str]]:
     return reasons
 
 
-def check_group(subject: Worker | InProcess, request: Request, level: str, group: Group) -> Group:
-    """Ask for one group and judge what comes."""
+def check_one(
+    subject: Worker | InProcess, run: Run, operation: str, label: str, out: str, cases: Cases
+) -> Group:
+    """The verdict on some cases of one operation, format and carrier, which need not be those of the suite."""
+    group = Group(operation, label, out, run.base)
+    offer = run.capabilities.operations.get(operation)
+    if offer is None or not run.capabilities.offers(operation, label, out):
+        group.reason = f"not among its {operation} formats" if offer else "no such operation"
+        group.counts["unsupported"] = len(cases)
+        return group
+    request = Request(operation, label, out, next(_terms(operation, label, offer, run)))
+    return check_group(subject, request, "smoke", group, judge_with(request, cases))
+
+
+def check_group(
+    subject: Worker | InProcess,
+    request: Request,
+    level: str,
+    group: Group,
+    judge: Judge | None = None,
+) -> Group:
+    """Ask for one group and judge what comes; with cases of its own if a judge is given."""
     group.further = request.terms.further
     sweeps = level == "exhaustive" and not request.terms.further
-    judge = judge_of(request, level)
+    judge = judge or judge_of(request, level)
     profile, accumulation = request.terms.profile, request.terms.accumulation
     group.accumulation = accumulation
     arrays, extra = judge.arguments()

@@ -17,12 +17,13 @@ from conformance.arrays import (
     scaled_codes,
 )
 from conformance.cases.scaled import scaled_cases
-from conformance.judges.base import Case, allowed, code_clause, flag, side, simple_bits, typed
+from conformance.judges.base import Case, allowed, code_clause, flag, side, simple_bits
 from conformance.judges.elements import EncodeJudge
 from mxemu.block import encode_scaled
 from mxemu.formats import BlockFormat, FloatFormat
 from mxemu.profile import Profile, Rounding
 from mxemu.scalar import Encoded, Status, carry_in, decode
+from mxemu.value import Value, divide
 
 
 class ScaledEncodeJudge(EncodeJudge):
@@ -80,10 +81,13 @@ class ScaledEncodeJudge(EncodeJudge):
             side("ref", self.expectation(index, profile), self.element),
             str(self.clauses(np.array([index]), observed, profile)[0]),
             self.cases.note(index),
-            f"mxemu explain quantize {self.fmt.name} {typed(bits, self.carrier)}{flag(profile)}"
-            if value.is_finite
-            else f"mxemu explain {self.element.name} {typed(bits, self.carrier)}{flag(profile)}",
+            f"mxemu explain {self.element.name} {self._quotient(scale, value)}{flag(profile)}",
         )
+
+    def _quotient(self, scale: int, value: Value) -> str:
+        """What the element has to hold, as it can be typed."""
+        factor = decode(scale, self.fmt.scale)
+        return str(divide(value, factor) if factor.is_finite else value).lower()
 
     def clauses(self, indices: Array, observed: Array, profile: Profile) -> Array:
         found = (self._clause(int(index), observed, profile) for index in indices)

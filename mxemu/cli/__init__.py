@@ -52,6 +52,10 @@ _COMMANDS = {
         "mxemu.cli.listing:listing",
         "List formats, profiles, accumulations, subjects, clauses, notes or scale rules.",
     ),
+    "replay": (
+        "mxemu.cli.replay:replay",
+        "Show one case again from its token, and what an implementation makes of it.",
+    ),
     "rule": ("mxemu.cli.rule:rule", "Say what a clause, a note or a scale rule is about."),
     "doctor": ("mxemu.cli.doctor:doctor", "Show versions, and what is missing."),
 }

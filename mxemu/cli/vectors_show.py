@@ -59,12 +59,12 @@ def show_vector(table: Table, batch: Batch, row: int, record: dict[str, Any] | N
         if one.role is Role.EXPECT:
             continue
         text = hex_text(batch.columns[one.name], row, one)
-        click.echo(f"  {one.role.value:<4}{one.name:<8}{text}{_meaning(one, batch, row)}")
+        click.echo(f"  {one.role.value:<4}{one.name:<8}{text}{meaning(one, batch, row)}")
     if record and "why" in record:
         click.echo(f"  why {record['why']}")
 
 
-def _meaning(one: Any, batch: Batch, row: int) -> str:
+def meaning(one: Any, batch: Batch, row: int) -> str:
     """The values of a field's numbers, if they are few."""
     from mxemu.formats import find
     from mxemu.scalar import decode
