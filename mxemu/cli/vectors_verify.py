@@ -171,7 +171,8 @@ def _report(file: str, found: Verified, lines: list[int] | None) -> Iterator[str
     run = found.run(Path(file).name, "as given")
     if run is not None:
         yield ""
-        yield render(run, 1)
+        # The last paragraph sums up a check, of which this is only a part.
+        yield render(run, 1).rpartition("\n\n")[0]
 
 
 _RANGES = 12
