@@ -20,7 +20,7 @@ from mxemu.scalar import decode
 ACCUMULATIONS = ("fp32-sequential", "pairwise", "nv-hopper-fp8-wgmma", "bf16-accumulator")
 
 
-class _Sums:
+class Sums:
     """What is exact about the products of a batch, as binary64 where that is exact enough to place them."""
 
     def __init__(self, suite: Dot, batch: Batch) -> None:
@@ -97,14 +97,14 @@ def _shifts(suite: Dot) -> list[int]:
 
 
 def _count(suite: Dot) -> Callable[[Batch], Array]:
-    return lambda batch: np.asarray((_Sums(suite, batch).terms != 0).sum(axis=1))
+    return lambda batch: np.asarray((Sums(suite, batch).terms != 0).sum(axis=1))
 
 
 def _alone(suite: Dot) -> Callable[[Batch], Array]:
     """The lane of the only product."""
 
     def place(batch: Batch) -> Array:
-        terms = _Sums(suite, batch).terms != 0
+        terms = Sums(suite, batch).terms != 0
         return np.where(terms.sum(axis=1) == 1, terms.argmax(axis=1), -1)
 
     return place
@@ -114,7 +114,7 @@ def _spread(suite: Dot, shifts: Sequence[int]) -> Callable[[Batch], Array]:
     """How far the smallest term lies below the largest."""
 
     def place(batch: Batch) -> Array:
-        sums = _Sums(suite, batch)
+        sums = Sums(suite, batch)
         exponents = sums.leading(np.where(np.isfinite(sums.terms), sums.terms, 0))
         top = exponents.max(axis=1)
         low = np.where(exponents > -5000, exponents, 5000).min(axis=1)
@@ -127,7 +127,7 @@ def _depth(suite: Dot) -> Callable[[Batch], Array]:
     """How many bits below its largest term the sum begins."""
 
     def place(batch: Batch) -> Array:
-        sums = _Sums(suite, batch)
+        sums = Sums(suite, batch)
         total, exact = _totals(suite, batch, sums)
         terms = np.column_stack([sums.terms, sums.c])
         top = sums.leading(np.where(np.isfinite(terms), terms, 0)).max(axis=1)
@@ -140,7 +140,7 @@ def _carried(suite: Dot) -> Callable[[Batch], Array]:
     """The leading bit of C beside that of the largest product."""
 
     def place(batch: Batch) -> Array:
-        sums = _Sums(suite, batch)
+        sums = Sums(suite, batch)
         top = sums.leading(np.where(np.isfinite(sums.terms), sums.terms, 0)).max(axis=1)
         distance = sums.leading(np.where(np.isfinite(sums.c), sums.c, 0)) - top
         both = (sums.c != 0) & (top > -5000) & sums.finite
@@ -151,7 +151,7 @@ def _carried(suite: Dot) -> Callable[[Batch], Array]:
 
 def _scale_sums(suite: Dot) -> Callable[[Batch], Array]:
     def place(batch: Batch) -> Array:
-        sums = _Sums(suite, batch).scale_sum
+        sums = Sums(suite, batch).scale_sum
         low, high = sums.min(axis=1), sums.max(axis=1)
         classes = [
             low < -127,
@@ -170,7 +170,7 @@ def _bucket(numbers: Array, edges: Sequence[int]) -> Array:
     return np.clip(np.searchsorted(np.array(edges), numbers, side="right") - 1, 0, len(edges) - 1)
 
 
-def _totals(suite: Dot, batch: Batch, sums: _Sums) -> tuple[Array, Array]:
+def _totals(suite: Dot, batch: Batch, sums: Sums) -> tuple[Array, Array]:
     """The exponent of each exact sum's leading bit, and where there is one; sums of many bits are added exactly."""
     found = np.full(len(batch), -5000)
     usable = sums.finite & (np.abs(sums.terms) < 1e300).all(axis=1)
