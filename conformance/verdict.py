@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from conformance.diagnose import (
 from conformance.judges import Case, Judge, ProductJudge, QuantizeJudge, Side
 from mxemu.accumulation import Accumulation
 from mxemu.profile import OCP, Profile
+
+if TYPE_CHECKING:
+    from conformance.mining import Rule
 
 VERDICTS = ("pass", "FAIL", "free", "unsupported", "crash")
 
@@ -68,6 +72,8 @@ class Group:
         For dot products: what the results were compared with, in place of the profile.
     promised : bool
         For dot products: whether the subject itself declares that accumulation.
+    rules : list of Rule
+        For FAIL that no hypothesis explains: where it fails.
     """
 
     operation: str
@@ -86,6 +92,7 @@ class Group:
     further: bool = False
     accumulation: Accumulation | None = None
     promised: bool = False
+    rules: list[Rule] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -165,7 +172,16 @@ def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, term
     for verdict, mask in (("crash", crashed), (judged, wrong), ("free", silent)):
         found = _clusters(verdict, mask, judge, observed, raised, profile)
         group.clusters += [replace(one, silent=mask is silent) for one in found]
+    _mine(group, judge, wrong, ~raised & ~silent)
     return group
+
+
+def _mine(group: Group, judge: Judge, wrong: Array, answered: Array) -> None:
+    """Rules about failures that have no other explanation."""
+    if group.counts["FAIL"] and not any(one.complete for one in group.hypotheses):
+        from conformance.mining import mine
+
+        group.rules = mine(judge, wrong, answered)
 
 
 def judge_products(
@@ -192,6 +208,7 @@ def judge_products(
     group.counts["pass"] = int((~wrong & ~raised).sum())
     for verdict, mask in (("crash", raised), ("FAIL", faults), ("free", wrong & ~faults)):
         group.clusters += _clusters(verdict, mask, judge, observed, raised, terms.profile)
+    _mine(group, judge, faults, ~raised)
     return group
 
 
