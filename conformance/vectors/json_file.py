@@ -72,7 +72,7 @@ def record(suite: Suite, count: int) -> dict[str, Any]:
         "formats": formats,
         "kind": key.kind,
         "profile": profile_record(key.profile),
-        "fields": [field_record(field) for field in table.fields if field.role is not Role.EXPECT],
+        "fields": [field.record() for field in table.fields if field.role is not Role.EXPECT],
         "notes": {note: NOTES[note].title for note in table.notes},
         "count": count,
     }
@@ -82,12 +82,6 @@ def record(suite: Suite, count: int) -> dict[str, Any]:
             accumulation.name if is_preset(accumulation) else to_mapping(accumulation)
         )
     return found
-
-
-def field_record(field: Field) -> dict[str, Any]:
-    """A field."""
-    found = {"name": field.name, "role": field.role.value, "width": field.width}
-    return found | {"count": field.count, "format": field.format}
 
 
 def profile_record(profile: Profile) -> dict[str, Any]:
@@ -249,9 +243,8 @@ class Reader:
             raise BadFile(f"{self.path}: {len(self.vectors)} vectors; its header says {self.count}")
         fields = []
         for one in record["fields"]:
-            role = Role(one["role"])
-            field = Field(one["name"], one["width"], one["count"], role, one["format"])
-            fields += [field, field.expectation] if role is Role.OUT else [field]
+            field = Field.of_record(one)
+            fields += [field, field.expectation] if field.role is Role.OUT else [field]
         profile = record["profile"]
         words = ["ocp", *(f"{key}={choice}" for key, choice in profile.items() if key != "preset")]
         header = {

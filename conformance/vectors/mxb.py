@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from conformance.vectors.table import Batch, Field, Role, Table
+from conformance.vectors.table import Batch, Field, Table
 from conformance.vectors.words import from_bytes, records
 from mxemu.errors import BadFile, MxemuError
 
@@ -26,19 +26,16 @@ def field_table(table: Table) -> bytes:
     record = {
         "set": table.name,
         "header": dict(table.header),
-        "fields": [
-            {
-                "name": field.name,
-                "role": field.role.value,
-                "width": field.width,
-                "count": field.count,
-                "format": field.format,
-            }
-            for field in table.fields
-        ],
+        "fields": [field.record() for field in table.fields],
     }
     text = json.dumps(record, separators=(",", ":")).encode()
     return text + b" " * (-len(text) % 8)
+
+
+def table_of(found: Mapping[str, Any], notes: tuple[str, ...]) -> Table:
+    """The table of a field table."""
+    fields = tuple(Field.of_record(one) for one in found["fields"])
+    return Table(found["header"]["operation"], found["set"], fields, notes, found["header"])
 
 
 def data(table: Table, batches: Iterable[Batch], count: int) -> Iterator[bytes]:
@@ -96,17 +93,9 @@ class Reader:
         if hashlib.sha256(text).digest() != digest:
             raise BadFile(f"{self.path}: the field table does not have the SHA-256 of the header")
         self.start = size + length
-        self.table = self._table(json.loads(text))
+        self.table = table_of(json.loads(text), ("",))
         if len(self.table.fields) != fields or self.table.size != record:
             raise BadFile(f"{self.path}: records of {record} bytes; expected {self.table.size}")
-
-    def _table(self, found: dict[str, Any]) -> Table:
-        fields = tuple(
-            Field(one["name"], one["width"], one["count"], Role(one["role"]), one["format"])
-            for one in found["fields"]
-        )
-        header = found["header"]
-        return Table(header["operation"], found["set"], fields, ("",), header)
 
     def batches(self, rows: int = 1 << 14) -> Iterator[Batch]:
         """The vectors in order.

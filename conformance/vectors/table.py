@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mxemu.errors import MxemuError
 
@@ -80,6 +80,17 @@ class Field:
     def size(self) -> int:
         """Bytes of the whole field, the last one padded with zeros at its top."""
         return -(-self.bits // 8)
+
+    def record(self) -> dict[str, Any]:
+        """The field in texts and numbers, as files hold it."""
+        found = {"name": self.name, "role": self.role.value, "width": self.width}
+        return found | {"count": self.count, "format": self.format}
+
+    @classmethod
+    def of_record(cls, found: Mapping[str, Any]) -> Field:
+        """The inverse of `record`."""
+        role = Role(found["role"])
+        return cls(found["name"], found["width"], found["count"], role, found["format"])
 
     @property
     def expectation(self) -> Field:

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from conformance.arrays import Array
-from conformance.vectors.mxb import field_table
+from conformance.vectors.mxb import field_table, table_of
 from conformance.vectors.suites import Suite
-from conformance.vectors.table import Batch, Field, Role, Table
+from conformance.vectors.table import Batch, Table
 from conformance.vectors.words import field_digits, from_digits
 from mxemu.errors import BadFile, MxemuError
 
@@ -99,14 +99,6 @@ def _no_pyarrow() -> MxemuError:
     )
 
 
-def _table_of(record: dict[str, Any], notes: tuple[str, ...]) -> Table:
-    fields = tuple(
-        Field(one["name"], one["width"], one["count"], Role(one["role"]), one["format"])
-        for one in record["fields"]
-    )
-    return Table(record["header"]["operation"], record["set"], fields, notes, record["header"])
-
-
 def _batch(found: pd.DataFrame, table: Table, notes: list[str], first: int, path: Path) -> Batch:
     """Vectors of some rows of text."""
     columns = {}
@@ -148,7 +140,7 @@ class CsvReader:
             raise BadFile(f"{path}:1: {head[:40]!r}; expected # mxemu vectors {{...")
         try:
             record = json.loads(head.removeprefix("# mxemu vectors "))
-            self.table, self.count = _table_of(record, ()), int(record["vectors"])
+            self.table, self.count = table_of(record, ()), int(record["vectors"])
         except (json.JSONDecodeError, KeyError) as error:
             raise BadFile(f"{path}:1: {error!r}") from None
 
@@ -184,7 +176,7 @@ class NpzReader:
             with np.load(path, allow_pickle=False) as found:
                 self._arrays = {name: found[name] for name in found.files}
             record = json.loads(self._arrays["table"].tobytes())
-            self.table = _table_of(record, tuple(self._arrays["notes"].tolist()))
+            self.table = table_of(record, tuple(self._arrays["notes"].tolist()))
             self.count = len(self._arrays["theme"])
             wrong = [
                 one.name for one in self.table.fields if len(self._arrays[one.name]) != self.count
@@ -222,7 +214,7 @@ class ParquetReader:
             about = self._file.schema_arrow.metadata[b"mxemu"]
         except (OSError, KeyError, TypeError, pa.ArrowInvalid) as error:
             raise BadFile(f"{path}: {error}; expected a Parquet file of vectors") from None
-        self.table = _table_of(json.loads(about), ())
+        self.table = table_of(json.loads(about), ())
         self.count = self._file.metadata.num_rows
 
     def batches(self, rows: int = 1 << 14) -> Iterator[Batch]:

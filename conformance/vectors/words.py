@@ -69,7 +69,11 @@ def from_bytes(data: Array, field: Field) -> Array:
     whole = np.zeros((rows, field.count, 8 * dtype.itemsize), np.uint8)
     whole[:, :, : field.width] = each
     packed = np.packbits(whole, axis=2, bitorder="little")
-    column = packed.reshape(rows, field.count * dtype.itemsize).view(dtype.newbyteorder("<")).astype(dtype)
+    column = (
+        packed.reshape(rows, field.count * dtype.itemsize)
+        .view(dtype.newbyteorder("<"))
+        .astype(dtype)
+    )
     return column[:, 0] if field.count == 1 else column
 
 

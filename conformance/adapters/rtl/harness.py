@@ -7,11 +7,10 @@ by valid and ready.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from conformance import rendering
 from conformance.adapters.rtl.fields import offsets, size
 from conformance.adapters.rtl.portmap import (
     COMBINATIONAL,
@@ -24,25 +23,13 @@ from conformance.adapters.rtl.portmap import (
     Step,
 )
 from conformance.adapters.rtl.slices import Part
+from conformance.rendering import squeezed
 from conformance.vectors.table import Field
-
-TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 def render(template: str, **context: Any) -> str:
-    """A text from its template; a name that the template misses is an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(default=False, default_for_string=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template(f"{template}.j2").render(context)
-    return re.sub(r"\n{3,}", "\n\n", text)
+    """A text from its template, without empty lines that follow each other."""
+    return squeezed(rendering.render(f"{template}.j2", context))
 
 
 def harness(design: PortMap, operation: OperationMap) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from conformance.vectors.emit.model import render
+from conformance.rendering import render
 from conformance.vectors.mxb import field_table
 from conformance.vectors.table import Field, Role, Table
 from mxemu import __version__

@@ -8,9 +8,9 @@ is one row a code.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from conformance.rendering import render
 from mxemu import __version__
 from mxemu.block import value_bits
 from mxemu.errors import BadValue
@@ -21,8 +21,6 @@ from mxemu.profile import OCP, Profile
 from mxemu.runs import Runs, runs
 from mxemu.scalar import check_code, decode
 from mxemu.value import Value
-
-TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 class Row(NamedTuple):
@@ -75,14 +73,17 @@ def golden_encoder(
     element, carrier = find_element(element), find_carrier(carrier)
     table = runs(element, carrier, profile, _scale(scale_code))
     rows = list(_encoder_rows(table))
-    return _render(
-        "golden_encoder.sv",
-        name=name or _name((element, carrier), profile, scale_code),
-        element=element,
-        carrier=carrier,
-        profile=profile.describe(),
-        scale_code=scale_code,
-        rows=rows,
+    return render(
+        "golden_encoder.sv.j2",
+        {
+            "version": __version__,
+            "name": name or _name((element, carrier), profile, scale_code),
+            "element": element,
+            "carrier": carrier,
+            "profile": profile.describe(),
+            "scale_code": scale_code,
+            "rows": rows,
+        },
     )
 
 
@@ -108,12 +109,15 @@ def golden_decoder(
     NaN is the positive quiet NaN without payload; the specification does not say which one it has to be.
     """
     element, carrier = find_element(element), find_carrier(carrier)
-    return _render(
-        "golden_decoder.sv",
-        name=name or _name((element, carrier), OCP, None, "decode"),
-        element=element,
-        carrier=carrier,
-        rows=list(_decoder_rows(element, carrier)),
+    return render(
+        "golden_decoder.sv.j2",
+        {
+            "version": __version__,
+            "name": name or _name((element, carrier), OCP, None, "decode"),
+            "element": element,
+            "carrier": carrier,
+            "rows": list(_decoder_rows(element, carrier)),
+        },
     )
 
 
@@ -160,19 +164,3 @@ def _name(
     words += [profile.name] if not profile.same_choices(OCP) else []
     text = "_".join(words).lower()
     return "".join(letter if letter.isalnum() else "_" for letter in text)
-
-
-def _render(template: str, **context: Any) -> str:
-    """A module from its template; a name that the template misses is an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(default=False, default_for_string=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text: str = environment.get_template(f"{template}.j2").render(version=__version__, **context)
-    return text

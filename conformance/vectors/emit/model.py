@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+from conformance.rendering import render
 from mxemu import __version__
 from mxemu.accumulation import (
     EXACT,
@@ -69,7 +69,6 @@ from mxemu.scalar import decode, encode
 from mxemu.scale import scale_rows
 from mxemu.value import INF, ZERO, Kind, Value
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
 # Codes and scales are bytes in C.
 _WIDEST = 8
 _NONE = "NONE"
@@ -149,26 +148,6 @@ def c_model(
         f"{name}.h": render("model_h.j2", context),
         f"{name}_dpi.sv": render("model_dpi.j2", context),
     }
-
-
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """A template's text; a name that it misses is an error."""
-    text: str = _environment().get_template(template).render(context)
-    return text
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(default=False, default_for_string=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def identifier(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
+from conformance.rendering import render
 from conformance.vectors import memh
-from conformance.vectors.emit.model import render
 from conformance.vectors.table import Field, Role, Table
 from mxemu import __version__
 from mxemu.errors import BadFormat
