@@ -62,6 +62,15 @@ silicon: ## run all kernels and libraries on this machine's Hopper GPU; writes t
 silicon-verify: $(STAMP) ## compute the GPU's results again on the CPU, those kept as hashes included
 	@PYTHONPATH=.:tests $(PY) tests/silicon/verify.py
 
+# The day that stands in the results, and the systems to run; all of them unless named.
+DATE ?=
+NAMES ?=
+.PHONY: systems
+systems: $(STAMP) ## check the systems, each in an environment of its own; writes results and pages (DATE=YYYY-MM-DD)
+	@test -n "$(DATE)" || { echo "make systems: say which day stands in the results, DATE=YYYY-MM-DD" >&2; exit 2; }
+	@status=0; $(PY) -m conformance.systems.run --date $(DATE) $(NAMES) || status=1; \
+	  $(PY) -m conformance.generate && exit $$status
+
 .PHONY: exhaustive
 exhaustive: $(STAMP) ## every large space: all 2^32 inputs, 10^7 blocks a rule, 10^6 dots an accumulation, ml_dtypes
 	@$(PY) -m pytest -n $(JOBS) tests/exhaustive

@@ -62,6 +62,9 @@ CARRIER_DTYPES: Mapping[str, str] = MappingProxyType(
 )
 """The NumPy dtype in which the numbers of a carrier travel; bfloat16 as its bits."""
 
+TRANSPORTS = ("cmd", "lib", "files")
+"""What stands before a colon for a subject that is no Python object; docs/guides/transports.md."""
+
 SYSTEMS = Path(__file__).parent / "systems"
 
 
@@ -560,9 +563,9 @@ class Target(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``system`` (a folder of this suite), ``file``, ``module`` or ``rtl`` (a port map).
+        ``system`` (a folder of this suite), ``file``, ``module``, ``rtl`` (a port map), ``cmd``, ``lib`` or ``files``.
     where : str
-        The system's name, the path, or the dotted module name.
+        The system's name, the path, the dotted module name, the command, or the paths with commas.
     attribute : str, optional
         The object inside, dotted; None for the module itself.
     variant : str, optional
@@ -577,7 +580,8 @@ class Target(NamedTuple):
 def parse_target(target: str) -> Target:
     """Take a TARGET apart: ``NAME``, ``file.py[:object]`` or ``pkg.mod[:object]``, each with ``[variant]`` after it.
 
-    A known name wins; ``./`` forces a path. A file that ends in ``.toml`` is the port map of a design.
+    A known name wins; ``./`` forces a path. A file that ends in ``.toml`` is the port map of a design. ``cmd:``,
+    ``lib:`` and ``files:`` stand in front of a command, a shared library and the files of a dump.
 
     Raises
     ------
@@ -594,6 +598,9 @@ def parse_target(target: str) -> Target:
     rest, variant = match[1], match[2]
     if rest in systems():
         return Target("system", rest, None, variant)
+    transport, colon, where = rest.partition(":")
+    if colon and transport in TRANSPORTS:
+        return Target(transport, where, None, variant)
     if rest.endswith(".toml"):
         return Target("rtl", rest, None, variant)
     where, colon, attribute = rest.rpartition(":")
@@ -646,6 +653,16 @@ def load(target: str) -> Any:
             from conformance.adapters import rtl
 
             return rtl.load(parsed.where, parsed.variant)
+        case "cmd":
+            from conformance.adapters.command import Command
+
+            return Command(parsed.where, parsed.variant)
+        case "lib":
+            from conformance.adapters.library import Library
+
+            return Library(parsed.where, parsed.variant)
+        case "files":
+            raise MxemuError(f"{target} holds results, which cannot be called; use mxemu check")
         case "system":
             module = _import_system(parsed.where)
         case "file":
@@ -655,6 +672,11 @@ def load(target: str) -> Any:
     found = _attribute(module, parsed.attribute, parsed.where)
     if isinstance(found, type):
         found = _guarded(found, f"make {parsed.attribute} of {parsed.where}")
+    tensors = getattr(found, "tensors", None)
+    if tensors is not None and not isinstance(tensors, ModuleType):
+        from conformance.adapters.tensors import wrapped
+
+        found = wrapped(found)
     select = getattr(found, "variant", None)
     if parsed.variant is None or not callable(select):
         return found

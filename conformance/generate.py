@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import mxemu
+from conformance import rendering, system_pages
 from conformance.figures import figures
 from conformance.notes import NOTES
+from conformance.report import smallest
 from conformance.traceability import (
     ROOT,
     case_counts,
@@ -111,7 +113,8 @@ def _pages(root: Path) -> Iterator[tuple[str, str]]:
         for name, group in groupby(CLAUSES.values(), lambda clause: clause.section)
     ]
     yield "docs/reference/clauses.md", _render("clauses.md", sections=sections)
-    yield "docs/reference/notes.md", _render("notes.md", notes=NOTES.values())
+    notes = _render("notes.md", notes=NOTES.values(), smallest=smallest.by_note())
+    yield "docs/reference/notes.md", notes
     yield "docs/reference/traceability.md", _render("traceability.md", **_traces(root))
     yield "docs/reference/formats.md", _render("formats.md", **_formats())
     yield "docs/reference/profiles.md", _render("profiles.md", **_profiles())
@@ -121,23 +124,15 @@ def _pages(root: Path) -> Iterator[tuple[str, str]]:
     for element in (*MX_ELEMENTS, E8M0):
         page = _render("codes.md", element=element, **_codes(element))
         yield f"docs/reference/codes/{element.name.lower()}.md", page
+    for path, context in system_pages.pages(root).items():
+        template = "system.md" if "system" in context else "system_index.md"
+        yield f"docs/reference/{path}", _render(template, **context)
 
 
 def _render(template: str, **context: Any) -> str:
-    """A page from its template; a name that the template misses is an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=select_autoescape(default=False, default_for_string=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(cell=_cell, anchor=_anchor)
-    text = environment.get_template(f"{template}.j2").render(context)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    """A page from its template."""
+    rendering.environment().filters.update(cell=_cell, anchor=_anchor)
+    return rendering.squeezed(rendering.render(f"{template}.j2", context)).strip() + "\n"
 
 
 def _cell(text: object) -> str:

@@ -18,11 +18,15 @@ from mxemu.profile import Profile
 
 _VERDICTS = ("FAIL", "crash", "unsupported")
 _KEYS = (
-    *("operation", "formats", "carriers", "asked"),
+    *("operation", "formats", "carriers", "variants", "asked"),
     *("verdict", "cause", "clause", "reason", "source"),
 )
+_LISTS = ("formats", "carriers", "variants")
 ANY = "any"
 """In place of a carrier: a capability that is missing, whatever the carrier."""
+
+BASE = "base"
+"""In place of a variant: the subject without one."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Deviation:
         Every combination of them is expected to deviate.
     verdict : str
         ``FAIL``, ``crash`` or ``unsupported``.
+    variants : tuple of str
+        Variants of the subject that deviate so, `BASE` for the subject itself; empty for all.
     asked : str
         What was asked for besides the base profile, as ``rounding=ties-to-away``; empty for anything.
     cause : str
@@ -53,6 +59,7 @@ class Deviation:
     clause: str = ""
     reason: str = ""
     source: str = ""
+    variants: tuple[str, ...] = ()
 
     def matches(self, group: Group, base: Profile) -> bool:
         """Whether a group deviates in just this way."""
@@ -99,7 +106,13 @@ def load(where: str, target: str) -> list[Deviation]:
     if table or not isinstance(entries, list):
         found = f"{min(table)!r}" if table else "'deviation' once"
         raise MxemuError(f"known deviations {where}: has {found}; expected [[deviation]] only")
-    return [_entry(entry, where) for entry in entries]
+    known = [_entry(entry, where) for entry in entries]
+    return [one for one in known if not one.variants or _variant(target) in one.variants]
+
+
+def _variant(target: str) -> str:
+    """The variant that a TARGET names."""
+    return target.partition("[")[2].rstrip("]") or BASE
 
 
 def _path(where: str, target: str) -> Path:
@@ -119,9 +132,8 @@ def _entry(entry: Any, where: str) -> Deviation:
         raise MxemuError(
             f"known deviations {where}: an entry has {problem}; keys are {', '.join(_KEYS)}"
         )
-    return Deviation(
-        **{**entry, "formats": tuple(entry["formats"]), "carriers": tuple(entry["carriers"])},
-    )
+    lists: dict[str, Any] = {key: tuple(entry[key]) for key in _LISTS if key in entry}
+    return Deviation(**{**entry, **lists})
 
 
 def _problem(entry: Mapping[str, Any]) -> str:
@@ -131,7 +143,7 @@ def _problem(entry: Mapping[str, Any]) -> str:
     if strange or missing:
         return f"unknown key {min(strange)!r}" if strange else f"no {min(missing)!r}"
     for key, found in entry.items():
-        listed = key in ("formats", "carriers")
+        listed = key in _LISTS
         texts = found if listed and isinstance(found, list) else [found]
         if not texts or isinstance(found, list) is not listed or not all(map(_is_text, texts)):
             return f"{key} = {found!r}, expected {'a list of names' if listed else 'a text'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -270,9 +270,18 @@ def check_group(
         return group
     judge_group(group, judge, observed, raised.mask, request.terms)
     group.reason = raised.reason
+    group.clusters = [_with_token(one, judge, group) for one in group.clusters]
     if sweeps and type(judge) is EncodeJudge and judge.carrier.width == 32:
         _sweep(subject, judge, request, group)
     return group
+
+
+def _with_token(cluster: Cluster, judge: Judge, group: Group) -> Cluster:
+    """A cluster whose first case can be replayed, where its operation has such a form."""
+    from conformance.replay import of_case
+
+    found = of_case(judge, group, cluster.index) if cluster.index >= 0 else None
+    return cluster if found is None else replace(cluster, token=found.token)
 
 
 @dataclass

@@ -30,7 +30,7 @@ VERDICTS = ("pass", "FAIL", "free", "unsupported", "crash")
 class Cluster:
     """Differing cases that one clause decides, and the simplest of them; silent if the text leaves them open.
 
-    ``index`` is the number of that case among those of its judge, -1 if it is not known.
+    ``index`` is the number of that case among those of its judge, -1 if it is not known; ``token`` replays it.
     """
 
     verdict: str
@@ -38,6 +38,7 @@ class Cluster:
     first: Case
     silent: bool = False
     index: int = -1
+    token: str = ""
 
 
 @dataclass

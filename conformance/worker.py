@@ -24,8 +24,9 @@ from typing import IO, Any
 import numpy as np
 
 from conformance import adapter as adapters
-from conformance.adapters.fault import Fault
+from conformance.adapters.fault import Ended, Fault
 from conformance.arrays import Array
+from conformance.isolated import Interpreter
 from mxemu.errors import MxemuError, Unsupported
 
 START_TIMEOUT = 120.0
@@ -42,8 +43,8 @@ class Outcome:
     Attributes
     ----------
     kind : str
-        ``ok``, ``raised``, ``unsupported``, ``died``, ``hung``, ``exhausted`` (its memory) or ``gone`` (died and
-        could not be loaded again).
+        ``ok``, ``raised``, ``unsupported``, ``died``, ``hung``, ``exhausted`` (its memory), ``gone`` (died and
+        could not be loaded again) or ``broke`` (answered outside of its protocol).
     arrays : tuple of ndarray
         The results, for ``ok``.
     message : str
@@ -129,10 +130,19 @@ class Worker:
         Seconds that one call may take.
     memory : int, optional
         Bytes that the process may allocate; three quarters of this machine's unless given.
+    interpreter : Interpreter, optional
+        That of the subject's own environment; this process' own unless given.
     """
 
-    def __init__(self, target: str, timeout: float = 60.0, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        timeout: float = 60.0,
+        memory: int | None = None,
+        interpreter: Interpreter | None = None,
+    ) -> None:
         self.target = target
+        self.interpreter = interpreter or _own_interpreter()
         self.timeout = timeout
         self.memory = memory or int(machine_memory() * MEMORY_SHARE)
         self.restarts = -1
@@ -181,7 +191,7 @@ class Worker:
             return Outcome("ok", tuple(array for array in read if array is not None))
         if kind == "exhausted":
             self.close()  # what is left of the subject may be in any state
-        return Outcome(kind, message=rest[0])
+        return _without_arrays(kind, rest[0])
 
     def _start(self) -> None:
         """A fresh process with its memory, socket and log."""
@@ -192,16 +202,15 @@ class Worker:
         ours, theirs = socket.socketpair()
         descriptors = (theirs.fileno(), memory.fileno())
         # -P: nothing in the working directory may hide a module that the worker imports.
-        command = [sys.executable, "-P", "-m", "conformance.worker", *map(str, descriptors)]
-        command.append(str(self.memory))
-        path = os.pathsep.join(entry for entry in [*sys.path] if entry)
+        command = [self.interpreter.executable, "-P", "-m", "conformance.worker"]
+        command += [*map(str, descriptors), str(self.memory)]
         self._process = subprocess.Popen(
             command,
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": self.interpreter.path},
             start_new_session=True,
         )
         theirs.close()
@@ -250,6 +259,11 @@ class Worker:
         self._process = self._connection = None
 
 
+def _own_interpreter() -> Interpreter:
+    """That of this process, with everything that it can import."""
+    return Interpreter(sys.executable, os.pathsep.join(entry for entry in sys.path if entry))
+
+
 def machine_memory() -> int:
     """Bytes of memory of this machine, or of the container that this process runs in."""
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -292,7 +306,7 @@ class InProcess:
         except SystemExit as error:
             return Outcome("died", message=f"called exit({error.code})")
         if kind != "ok":
-            return Outcome(kind, message=str(result))
+            return _without_arrays(kind, result)
         # A result may be a view of the inputs, which the caller uses again.
         return Outcome("ok", tuple(array.copy() for array in result))
 
@@ -305,6 +319,12 @@ def _without_output() -> Iterator[None]:
     """What the subject prints goes to standard error: standard output is the report's."""
     with contextlib.redirect_stdout(sys.stderr):
         yield
+
+
+def _without_arrays(kind: str, why: str | tuple[str, str]) -> Outcome:
+    """An outcome from its message, or from message and log."""
+    message, log = (why, "") if isinstance(why, str) else why
+    return Outcome(kind, message=message, log=log)
 
 
 def _fate(outcome: Outcome) -> str:
@@ -335,6 +355,8 @@ def _call(
         converted = tuple(np.asarray(one) for one in results)
     except Unsupported as error:
         return "unsupported", str(error)
+    except Ended as error:
+        return error.kind, (str(error), error.log)
     except Fault as error:
         return "raised", str(error)
     except MemoryError as error:

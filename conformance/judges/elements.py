@@ -236,12 +236,12 @@ class ScaleCastJudge(Judge):
         self.values = [decode(int(bits), self.carrier) for bits in self.cases.inputs]
 
     def by_way_of_binary32(self) -> ScaleCastJudge | None:
-        """A judge that expects inputs to be rounded to binary32 first; None if they are no wider."""
+        """A judge that expects inputs to be rounded to binary32 first; None if that changes none of them."""
         if self.carrier.width <= BINARY32.width:
             return None
         narrow = copy(self)
         narrow.values = [decode(value_bits(value, BINARY32), BINARY32) for value in self.values]
-        return narrow
+        return None if narrow.values == self.values else narrow
 
     def arguments(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         return (as_values(self.cases.inputs, self.carrier.name),), (self.scale.name,)

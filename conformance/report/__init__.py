@@ -1,1 +1,5 @@
-"""Reports of a check: the same content as text and as JSON."""
+"""Reports of a check: the same content as text, JSON, JUnit XML, SARIF, annotations, HTML and tables."""
+
+from conformance.report.frames import frame
+
+__all__ = ["frame"]

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 
 from conformance.diagnose import Hypothesis
 from conformance.known import Comparison
+from conformance.report.baseline import Change
 from conformance.runner import Run
 from conformance.verdict import Cluster, Group
+from mxemu.formats import CARRIERS
 
 ORDER = ("crash", "FAIL", "free", "unsupported")
+_CARRIERS = (*CARRIERS, "any")
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Finding:
     known : bool
     silent : bool
         Whether the specification says nothing about these cases.
+    since : str
+        Against a baseline: ``new``, ``as before`` or ``changed``; empty without one.
     """
 
     verdict: str
@@ -44,26 +49,50 @@ class Finding:
     of: int = 0
     known: bool = False
     silent: bool = False
+    since: str = ""
+
+    @property
+    def formats(self) -> list[str]:
+        """The formats, each once."""
+        return list(dict.fromkeys(group.format for group in self.groups))
+
+    @property
+    def carriers(self) -> list[str]:
+        """The carriers, each once; ``any`` for a capability."""
+        return [name for name in _CARRIERS if any(group.carrier == name for group in self.groups)]
+
+    @property
+    def log(self) -> str:
+        """What the subject printed before it died."""
+        return next((group.log for group in self.groups if group.log), "")
 
 
-def findings(run: Run, comparison: Comparison | None = None) -> list[Finding]:
+def findings(
+    run: Run, comparison: Comparison | None = None, change: Change | None = None
+) -> list[Finding]:
     """All findings of a run: crashes, failures, conventions, missing capabilities."""
-    found: dict[tuple[str, str, str, bool, bool], Finding] = {}
-    for group in run.groups:
+    found: dict[tuple[str, str, str, bool, bool, str], Finding] = {}
+    for place, group in enumerate(run.groups):
         for aspect in _aspects(group):
             known = (
                 comparison is not None and group in comparison.known and aspect.verdict != "free"
             )
+            since = change.word(place, aspect.verdict) if change is not None else ""
             label = aspect.cause.name if aspect.cause else aspect.reason
             if aspect.cause is not None and not aspect.cause.complete:
                 label += f" of {group.key} under {group.profile}"
-            key = (aspect.verdict, group.operation, label, aspect.silent, known)
-            entry = found.setdefault(key, replace(aspect, groups=[], count=0, known=known))
+            key = (aspect.verdict, group.operation, label, aspect.silent, known, since)
+            entry = found.setdefault(
+                key, replace(aspect, groups=[], count=0, known=known, since=since)
+            )
             entry.cause = _shared(entry.cause, aspect.cause)
             entry.groups.append(group)
             entry.count += aspect.count
             entry.of += sum(group.counts.values())
-    return sorted(found.values(), key=lambda finding: (ORDER.index(finding.verdict), finding.known))
+    return sorted(
+        found.values(),
+        key=lambda one: (ORDER.index(one.verdict), one.known, one.since == "as before"),
+    )
 
 
 def _shared(one: Hypothesis | None, other: Hypothesis | None) -> Hypothesis | None:

@@ -11,6 +11,9 @@ from conformance.adapter import accumulation_record
 from conformance.diagnose import Hypothesis
 from conformance.judges import Case
 from conformance.known import Comparison
+from conformance.report.content import Content
+from conformance.report.findings import Finding
+from conformance.report.words import why
 from conformance.runner import Run
 from conformance.verdict import Group
 from mxemu import __version__
@@ -23,32 +26,66 @@ SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 def render(run: Run, exit_code: int, comparison: Comparison | None = None) -> str:
     """The report as JSON text: stable order, no time stamps."""
-    return json.dumps(record(run, exit_code, comparison), indent=2, ensure_ascii=False)
+    return report(Content(run, exit_code, comparison))
+
+
+def report(content: Content) -> str:
+    """The report as JSON text, with what a baseline and waivers add."""
+    return json.dumps(whole(content), indent=2, ensure_ascii=False)
 
 
 def record(run: Run, exit_code: int, comparison: Comparison | None = None) -> dict[str, Any]:
     """The report as plain data."""
+    return whole(Content(run, exit_code, comparison))
+
+
+def whole(content: Content) -> dict[str, Any]:
+    """The report as plain data, with what a baseline and waivers add."""
+    return {
+        **head(content),
+        **tail(content),
+        "groups": [group_record(group) for group in content.run.groups],
+        "findings": [finding_record(finding) for finding in content.findings],
+    }
+
+
+def head(content: Content) -> dict[str, Any]:
+    """What was checked and compared, and the verdict."""
+    run = content.run
     capabilities = run.capabilities
-    found = _found(run)
     return {
         "schema": SCHEMA,
         "mxemu": __version__,
+        **({"created": content.created} if content.created else {}),
         "subject": {
             "name": capabilities.name,
             "version": capabilities.version,
             "variant": capabilities.variant,
         },
         "verdict": overall(run),
-        "exit_code": exit_code,
+        "exit_code": content.exit_code,
         "level": run.level,
-        "profiles": {
-            "asked": _profile(run.asked),
-            "declared": _profile(capabilities.profile),
-            "found": _profile(found),
-        },
-        "skipped": [{"what": what, "why": why} for what, why in run.skipped],
+        "profiles": profiles(run),
+    }
+
+
+def profiles(run: Run) -> dict[str, Any]:
+    """The profile that was asked for, the declared one and the one that was found."""
+    return {
+        "asked": _profile(run.asked),
+        "declared": _profile(run.capabilities.profile),
+        "found": _profile(_found(run)),
+    }
+
+
+def tail(content: Content) -> dict[str, Any]:
+    """What was left out, and what is known from elsewhere."""
+    comparison, change = content.comparison, content.change
+    return {
+        "skipped": [{"what": what, "why": why} for what, why in content.run.skipped],
         "known": None if comparison is None else _known(comparison),
-        "groups": [_group(group) for group in run.groups],
+        "baseline": None if change is None else change.record(),
+        "remarks": list(content.remarks),
     }
 
 
@@ -78,7 +115,8 @@ def _known(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
+def group_record(group: Group) -> dict[str, Any]:
+    """One group as plain data."""
     hypotheses = [*group.hypotheses, *([group.open_hypothesis] if group.open_hypothesis else [])]
     shown = next((cluster for cluster in group.clusters), None)
     return {
@@ -93,11 +131,37 @@ def _group(group: Group) -> dict[str, Any]:
         "reason": group.reason,
         "clause": group.clause or (shown.first.clause if shown else ""),
         "hypotheses": [_hypothesis(hypothesis) for hypothesis in hypotheses],
+        "rules": [rule.text for rule in group.rules],
         "clusters": [
-            {"verdict": one.verdict, "count": one.count, **_case(one.first)}
+            {"verdict": one.verdict, "count": one.count, **_case(one.first, one.token)}
             for one in group.clusters
         ],
-        "first_failure": _case(shown.first) if shown else None,
+        "first_failure": _case(shown.first, shown.token) if shown else None,
+    }
+
+
+def finding_record(finding: Finding) -> dict[str, Any]:
+    """One finding as plain data; the texts are those of the report for a terminal."""
+    case = None if finding.cluster is None else finding.cluster.first
+    cause = finding.cause
+    mistake = cause is not None and cause.kind == "mistake"
+    return {
+        "verdict": finding.verdict,
+        "operation": finding.operation,
+        "formats": finding.formats,
+        "carriers": finding.carriers,
+        "why": why(finding),
+        "cause": None if cause is None else _hypothesis(cause),
+        "count": finding.count,
+        "of": finding.of,
+        "known": finding.known,
+        "silent": finding.silent,
+        "since": finding.since,
+        "case": None
+        if case is None
+        else _case(case, finding.cluster.token if finding.cluster else ""),
+        "rule": cause.name if cause is not None and mistake else "",
+        "log": finding.log,
     }
 
 
@@ -113,7 +177,7 @@ def _hypothesis(hypothesis: Hypothesis) -> dict[str, Any]:
     }
 
 
-def _case(case: Case) -> dict[str, Any]:
+def _case(case: Case, token: str) -> dict[str, Any]:
     return {
         "where": case.where,
         "input": asdict(case.given),
@@ -122,6 +186,7 @@ def _case(case: Case) -> dict[str, Any]:
         "clause": case.clause,
         "note": case.note,
         "replay": case.explain,
+        "token": token,
     }
 
 

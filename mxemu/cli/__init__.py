@@ -23,6 +23,14 @@ _COMMANDS = {
         "mxemu.cli.probe:probe",
         "Find out how somebody's dot product adds up, from its answers alone.",
     ),
+    "audit": (
+        "mxemu.cli.audit:audit",
+        "Say which known bugs a test would not notice, by its tolerance or by its inputs.",
+    ),
+    "bound": (
+        "mxemu.cli.bound:bound",
+        "The interval that every dot product lies in when order and precision are free.",
+    ),
     "rtl": (
         "mxemu.cli.rtl:rtl",
         "Vectors of an RTL design for a simulator elsewhere, and waveforms of a failure.",

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mxemu.cli.options import any_profile, read_accumulation
+from mxemu.cli.reports import Reports, report_options, write_file
 from mxemu.errors import MxemuError, unknown
 from mxemu.formats import carrier, find
 from mxemu.profile import Profile, Rounding
 
 if TYPE_CHECKING:
     from conformance.known import Comparison
+    from conformance.report.baseline import Change
     from conformance.runner import Filters, Request, Run
     from conformance.verdict import Group
+    from conformance.worker import InProcess, Worker
 
 _EPILOG = """\b
 TARGET is one of
@@ -25,7 +28,10 @@ TARGET is one of
   path/to/file.py[:name]   a file of yours, or an object in it
   package.module[:name]    an importable module, or an object in it
   path/to/design.toml      the port map of an RTL design, which is simulated
-each with [variant] after it where the subject has variants.
+  cmd:"./dut --flag"       a program that answers lines with lines
+  lib:path/to/subject.so   a shared library with the functions of mxemu_subject.h
+  files:inputs,outputs     arrays that went into a kernel and came out of it
+each but the last with [variant] after it where the subject has variants.
 
 \b
 Exit: 0 conforms   1 FAIL or crash   2 wrong use   3 legal, but not as asked for   4 nothing to judge
@@ -44,7 +50,7 @@ _DAY = 86_400.0
 )
 @click.option(
     "--profile",
-    help="Compare with this profile (a preset or a TOML file) instead of the declared one.",
+    help="Compare with this profile (a preset or a TOML file) instead of the declared one; auto finds out which it is.",
 )
 @click.option(
     "--accumulation",
@@ -87,12 +93,7 @@ _DAY = 86_400.0
     type=click.Path(path_type=Path),
     help="For a port map: judge results of a simulation elsewhere (mxemu rtl emit).",
 )
-@click.option(
-    "--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here."
-)
+@report_options
 @click.option(
     "--write-profile",
     metavar="FILE",
@@ -110,6 +111,11 @@ _DAY = 86_400.0
     metavar="GB",
     help="Memory that the subject may take; three quarters of the machine's unless given.",
 )
+@click.option(
+    "--isolated",
+    is_flag=True,
+    help="Run a built-in subject in an environment of its own, which is made first (and kept).",
+)
 @click.option("--in-process", is_flag=True, help="Run the subject in this process, for debugging.")
 @click.pass_context
 def check(context: click.Context, /, target: str, **options: Any) -> None:
@@ -118,21 +124,22 @@ def check(context: click.Context, /, target: str, **options: Any) -> None:
 
     if options["known"] and options["waivers"]:
         raise MxemuError("--known and --waivers; expected one of them")
+    if options["isolated"] and options["in_process"]:
+        raise MxemuError("--isolated and --in-process; expected one of them")
+    reports = Reports.of(options)
     target = with_choice(target, options["simulator"], options["results"])
     filters = filters_of(options)
-    asked = any_profile(options["profile"]) if options["profile"] else None
+    asked = any_profile(options["profile"]) if options["profile"] not in (None, _AUTO) else None
     if asked is not None and asked.rounding is Rounding.STOCHASTIC:
         raise MxemuError("a check under STOCHASTIC rounding needs the random words that were used")
     if options["accumulation"]:
         options["accumulation"] = read_accumulation(options["accumulation"])
     run, comparison, remarks = _run(target, asked, filters, options)
-    code = exit_code(run, comparison)
+    change = reports.change(run)
+    code = exit_code(run, comparison, change)
     if options["write_profile"]:
         run, code = _lock(run, code, target, filters, options)
-    report = _render(run, code, comparison, options["output_format"])
-    if remarks and options["output_format"] == "text":
-        report = "\n\n".join([report, "\n".join(remarks)])
-    _write(report, options["output"])
+    reports.write(run, code, comparison, change, remarks)
     context.exit(code)
 
 
@@ -167,30 +174,56 @@ def _run(
     target: str, asked: Profile | None, filters: Filters, options: dict[str, Any]
 ) -> tuple[Run, Comparison | None, list[str]]:
     """Load the subject and check it; what was found before an interruption is kept."""
-    from conformance.runner import Run, check
+    from conformance.adapters import dumps
+    from conformance.isolated import environment
+    from conformance.runner import Run
     from conformance.worker import InProcess, Worker
     from mxemu.cli import rtl
 
     expected = _Expected(options, target)
+    if dumps.is_dump(target):
+        run = dumps.check(target, filters, asked, options["accumulation"])
+        return run, *expected.compare(run)
     # A simulation keeps its own time, which grows with the number of vectors.
     timeout = options["timeout"] or (_DAY if rtl.is_rtl(target) else 120.0)
     memory = int(options["memory_limit"] * 10**9) if options["memory_limit"] else None
-    subject = InProcess(target) if options["in_process"] else Worker(target, timeout, memory)
+    own = environment(target, _say) if options["isolated"] else None
+    subject = InProcess(target) if options["in_process"] else Worker(target, timeout, memory, own)
     try:
         run = Run(target, rtl.without_path(subject.introduce()), options["level"], asked)
         run.asked_accumulation = options["accumulation"]
         design = rtl.prepare(target, run, filters) if rtl.is_rtl(target) else None
-        try:
-            check(subject, run, filters, Progress())
-        except KeyboardInterrupt:
-            run.interrupted = True
-            run.skipped.append(("everything after this", "interrupted"))
+        run, found = _checked(subject, run, filters, auto=options["profile"] == _AUTO)
     finally:
         subject.close()
     comparison, remarks = expected.compare(run)
+    remarks = [*found, *remarks]
     if design is not None and not run.interrupted:
         remarks = [*rtl.places(target, design, run, filters), *remarks]
     return run, comparison, remarks
+
+
+_AUTO = "auto"
+"""The profile that says: find out which one it is."""
+
+
+def _checked(
+    subject: Worker | InProcess, run: Run, filters: Filters, *, auto: bool
+) -> tuple[Run, list[str]]:
+    """The check, as far as nobody interrupts it; where the profile is to be found out, what is to be said of that."""
+    from conformance.fingerprint import fingerprint
+    from conformance.runner import check
+
+    try:
+        if auto:
+            found = fingerprint(subject, run, filters, Progress())
+            found.run.asked_accumulation = run.asked_accumulation
+            return found.run, list(found.lines())
+        check(subject, run, filters, Progress())
+    except KeyboardInterrupt:
+        run.interrupted = True
+        run.skipped.append(("everything after this", "interrupted"))
+    return run, []
 
 
 def _lock(
@@ -207,7 +240,7 @@ def _lock(
         if other:
             where = f"{other[0].operation} {other[0].format} ({other[0].carrier})"
             raise MxemuError(f"{where} does not follow {profile}; nothing is written")
-    _write(toml(profile, run).rstrip("\n"), options["write_profile"])
+    write_file((toml(profile, run).rstrip("\n") + "\n").encode(), options["write_profile"])
     return run, code
 
 
@@ -231,13 +264,15 @@ class _Expected:
         return comparison, list(waivers.lines(self.waivers, comparison, day))
 
 
-def exit_code(run: Run, comparison: Comparison | None = None) -> int:
+def exit_code(run: Run, comparison: Comparison | None = None, change: Change | None = None) -> int:
     """The exit code of a run, see the table in the help text."""
     failing = [group for group in run.groups if group.verdict in ("FAIL", "crash")]
     if comparison is not None:
         failing = [group for group in failing if group in comparison.new]
         if comparison.new or comparison.stale:
             return 1
+    if change is not None:
+        failing = [run.groups[place] for place, since in change.since.items() if since == "new"]
     if failing:
         return 1
     if run.interrupted:
@@ -257,27 +292,9 @@ def _is_other(group: Group, run: Run) -> bool:
     return run.asked is not None and bool(group.hypotheses) and group.counts["free"] > 0
 
 
-def _render(run: Run, code: int, comparison: Comparison | None, output_format: str) -> str:
-    if output_format == "json":
-        from conformance.report.json_report import render
-
-        return render(run, code, comparison)
-    from conformance.report.text import render as render_text
-
-    return render_text(run, code, comparison)
-
-
-def _write(report: str, path: Path | None) -> None:
-    """To standard output, or to a file by way of a temporary name."""
-    if path is None:
-        click.echo(report)
-        return
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_text(report + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise MxemuError(f"cannot write {path}: {error.strerror}") from None
+def _say(line: str) -> None:
+    """One line on standard error."""
+    click.echo(line, err=True)
 
 
 class Progress:

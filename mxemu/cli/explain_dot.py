@@ -64,25 +64,33 @@ def dot(formats: str, **options: Any) -> None:
     mxemu explain dot MXFP4,MXFP8_E4M3 --a 6,-1 --b 3,448 --scale-a 2^-3 --compare all
     mxemu explain dot bfloat16 --a 1,0x3F81 --b 3,1 --accumulation mine.toml
     """
-    names = [name.strip() for name in formats.split(",")]
-    if len(names) > 2:
-        raise click.UsageError(f"{len(names)} formats; expected one, or one for each of a and b")
-    reader = _Reader(options["k"])
-    a, b = (
-        reader.operand(name, fmt, *(options[f"{word}{name}"] for word in _OF_AN_OPERAND))
-        for name, fmt in (("a", names[0]), ("b", names[-1]))
-    )
-    a, b = reader.padded(a, b)
     out = read_carrier(options["out"]) or BINARY32
-    c = None if options["c"] is None else reader.c(options["c"], out)
+    a, b, c, notes = read_operands(formats, options, out)
     others = [] if options["compare"] is None else read_accumulations(options["compare"])
     found = explain_dot(a, b, c, read_accumulation(options["accumulation"]), out, others)
     if options["output_format"] == "json":
-        click.echo(json.dumps({**to_mapping(found), "notes": reader.notes}, indent=1))
+        click.echo(json.dumps({**to_mapping(found), "notes": notes}, indent=1))
         return
     from mxemu.cli.render_dot import render_dot
 
-    click.echo(render_dot(found, reader.notes, everything=options["everything"]))
+    click.echo(render_dot(found, notes, everything=options["everything"]))
+
+
+def read_operands(
+    formats: str, options: dict[str, Any], out: FloatFormat
+) -> tuple[Operand, Operand, Value | None, list[str]]:
+    """Operands and C from a command's options, and what was not taken as given."""
+    names = [name.strip() for name in formats.split(",")]
+    if len(names) > 2:
+        raise click.UsageError(f"{len(names)} formats; expected one, or one for each of a and b")
+    reader = _Reader(options.get("k"))
+    a, b = (
+        reader.operand(name, fmt, *(options.get(f"{word}{name}") for word in _OF_AN_OPERAND))
+        for name, fmt in (("a", names[0]), ("b", names[-1]))
+    )
+    a, b = reader.padded(a, b)
+    c = None if options["c"] is None else reader.c(options["c"], out)
+    return a, b, c, reader.notes
 
 
 def read_accumulations(text: str) -> list[Accumulation]:
@@ -108,11 +116,13 @@ class _Reader:
         self.notes: list[str] = []
 
     def operand(
-        self, name: str, fmt_text: str, text: str, scales: str | None, tensor: str | None
+        self, name: str, fmt_text: str, text: str | None, scales: str | None, tensor: str | None
     ) -> Operand:
         fmt = self._format(fmt_text, scales)
         element = fmt.element if isinstance(fmt, BlockFormat) else fmt
-        codes = [self._element(f"{name}{at}", one, element) for at, one in enumerate(_list(text))]
+        codes = [
+            self._element(f"{name}{at}", one, element) for at, one in enumerate(_list(text or ""))
+        ]
         own: list[int] = []
         if isinstance(fmt, BlockFormat):
             own = [self._scale(name, one, fmt.scale) for one in _list(scales or "1")]

@@ -208,9 +208,12 @@ def _flat(lines: str) -> str:
 def _subjects() -> _Listing:
     from mxemu.cli.subjects import subjects
 
-    objects, rows = [], []
+    objects, rows, declared = [], [], []
     for each in subjects():
-        installed = each.installed or f"not installed: pip install {each.requirement}"
+        here = (
+            each.installed
+            and f"{each.installed}, tested with {each.requirement.partition('==')[2]}"
+        )
         objects.append(
             {
                 "name": each.name,
@@ -219,16 +222,12 @@ def _subjects() -> _Listing:
                 "declares": each.declares,
             }
         )
-        rows.append(
-            (
-                each.name,
-                installed,
-                f"tested with {each.requirement.partition('==')[2]}",
-                f"declares {each.declares}",
-            )
-        )
-    lines = columns(rows)
-    lines += ["", *wrapped("mxemu check NAME checks one; mxemu check FILE.py checks your own.")]
+        rows.append((each.name, here or f"not installed: pip install {each.requirement}"))
+        declared.append((each.name, f"declares {each.declares}"))
+    lines = [*columns(rows), "", *columns(declared), ""]
+    lines += wrapped(
+        "mxemu check NAME checks one, with --isolated in an environment of its own; mxemu check FILE.py checks yours."
+    )
     return objects, lines
 
 

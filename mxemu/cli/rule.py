@@ -147,10 +147,13 @@ def _zoo_lines(wanted: str, name: str) -> list[str]:
         )
         short = str(problem).partition("; expected one of")[0]
         raise type(problem)(short, "mxemu list clauses, mxemu list notes, mxemu list rules")
+    from conformance.report.smallest import lines
+
     rows = [
         ("mistake", " ".join((member.__doc__ or "").split())),
         ("shows in", ", ".join(member.operations)),
         ("note", f"{member.note}  {NOTES[member.note].title}"),
+        *_rows("smallest", lines(member)),
         ("try", f"mxemu check conformance.zoo:{member.name.replace('-', '_')} --level smoke"),
     ]
     return [f"{member.name}  a wrong implementation in the zoo", "", *labelled(rows)]

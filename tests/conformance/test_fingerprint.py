@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import mxemu
 from conformance import fingerprint, zoo
 from conformance.fingerprint import Fingerprint
 from conformance.runner import Filters, Run
 from conformance.worker import InProcess
+from mxemu.cli import cli
 from mxemu.profile import OCP, PRESETS, Profile
 
 SEEN = {
@@ -95,3 +98,28 @@ def test_what_follows_no_profile_is_said() -> None:
     assert any(name.startswith("quantize MXFP4_E2M1") for name in one.unexplained)
     assert fingerprint.describe(one.profile) == "ocp"
     assert any(line.startswith("unexplained ") for line in one.lines())
+
+
+_SOURCE = """
+import mxemu
+name, version = "mine", "1"
+capabilities = {"operations": {"quantize": {"formats": ["MXFP4"], "carriers": ["bfloat16"]}}}
+def quantize(values, block_format, profile):
+    blocks = mxemu.quantize(values, block_format, profile="rceil", carrier="bfloat16")
+    return blocks.scales[:, 0], blocks.codes[:, 0]
+"""
+
+
+def test_the_command_line_finds_it_out(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(_SOURCE)
+    words = ["check", str(tmp_path / "mine.py"), "--profile", "auto", "--level", "smoke"]
+    result = CliRunner().invoke(cli, [*words, "--in-process"], prog_name="mxemu")
+    assert result.exit_code == 0, result.output
+    assert "\nfollows        scale_rule=RCEIL\n" in result.output
+    assert "quantize  MXFP4_E2M1  pass" in result.output
+    saved = tmp_path / "found.toml"
+    again = CliRunner().invoke(
+        cli, [*words, "--in-process", "--write-profile", str(saved)], prog_name="mxemu"
+    )
+    assert again.exit_code == 0, again.output
+    assert 'scale_rule = "RCEIL"' in saved.read_text()

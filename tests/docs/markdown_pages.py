@@ -262,7 +262,16 @@ def environment(directory: Path) -> dict[str, str]:
     shim.write_text(f'#!/bin/sh\n{start} "$@"\n', encoding="utf-8")
     shim.chmod(0o755)
     path = os.pathsep.join([str(shim.parent), str(programs), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "COLUMNS": "100"}
+    # Programs other than mxemu, such as pytest, find it where it is installed, or here.
+    found = {} if command.exists() else {"PYTHONPATH": str(ROOT)}
+    return {
+        **os.environ,
+        **found,
+        "PATH": path,
+        "NO_COLOR": "1",
+        "LC_ALL": "C.UTF-8",
+        "COLUMNS": "100",
+    }
 
 
 if __name__ == "__main__":

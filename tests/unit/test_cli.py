@@ -692,7 +692,7 @@ def test_doctor_knows_the_dependencies() -> None:
     assert list(NEEDED) == project["dependencies"]
     text = mxemu("doctor").stdout
     assert text.splitlines()[0].split() == ["mxemu", __version__]
-    assert f"numpy          {metadata.version('numpy')}\n" in text
+    assert ["numpy", metadata.version("numpy")] in [line.split() for line in text.splitlines()]
     assert str(ROOT) not in text
 
 

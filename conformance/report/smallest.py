@@ -1,0 +1,75 @@
+"""The smallest input on which a known mistake shows, from the cases of the suite."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from conformance.adapter import PRODUCT_OPERATIONS
+from conformance.judges import Case
+from conformance.runner import Filters, Request, Run, judge_of, requests
+from conformance.worker import InProcess
+from conformance.zoo import MEMBERS
+from conformance.zoo.reference import Reference
+
+
+def smallest(member: Reference) -> tuple[Request, Case] | None:
+    """The simplest case that a wrong implementation of the zoo gets wrong at level smoke.
+
+    Parameters
+    ----------
+    member : Reference
+
+    Returns
+    -------
+    tuple of Request and Case, or None
+        From the first operation, format and carrier where it shows: binary32 before others, and the profile ocp
+        before others that the member offers. None if smoke has no such case.
+    """
+    run = Run(member.name, InProcess(member).introduce(), "smoke", None)
+    for carriers in (("binary32",), ()):
+        every = list(requests(run, Filters(member.operations, carriers=carriers)))
+        for request in sorted(every, key=lambda one: one.terms.further):
+            case = _case(member, request)
+            if case is not None:
+                return request, case
+    return None
+
+
+def _case(member: Reference, request: Request) -> Case | None:
+    """The simplest case of one group."""
+    judge = judge_of(request, "smoke")
+    if not member.touches(judge):
+        return None
+    profile = request.terms.profile
+    observed = member.outcome(judge, profile)
+    judged, silent = judge.compare(observed, profile)
+    indices = np.flatnonzero(judged if judged.any() else silent)
+    if not len(indices):
+        return None
+    first = indices[int(np.argmin(judge.simplicity(indices)))]
+    return judge.describe(int(first), observed, profile)
+
+
+@cache
+def by_note() -> dict[str, tuple[str, list[str]]]:
+    """For each note that the zoo has a member for: the name of the first one, and its smallest input in words."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for member in MEMBERS:
+        if member.note not in found:
+            found[member.note] = (member.name, lines(member))
+    return found
+
+
+def lines(member: Reference) -> list[str]:
+    """The same in words: where it is, the case, and the command that derives it."""
+    found = smallest(member)
+    if found is None:
+        return []
+    request, case = found
+    sides = "  ".join(one.text() for one in (case.given, case.dut, case.ref))
+    place = f"{request.operation} {request.format} ({request.carrier})"
+    shown = [place if not case.where else f"{place}, {case.where}", sides]
+    derived = request.operation not in PRODUCT_OPERATIONS or len(case.explain) <= 160
+    return [*shown, *([case.explain] if derived else [])]

@@ -1,0 +1,94 @@
+"""fms-model-optimizer: its layer QLinearMX, whose product with the identity gives the quantized weights.
+
+The layer rounds weights, inputs and outputs to bfloat16 besides ("bfloat": 16 among the project's defaults); the
+variant ``no_bfloat`` leaves that out. It stands on microxcaling, which no registry carries: the environment variable
+``MICROXCALING`` names its sources.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from conformance.adapter import declared_profile
+from conformance.systems.microxcaling.adapter import ROUNDINGS
+from conformance.systems.tensors import array_of, tensor_of
+from mxemu.errors import Unsupported
+from mxemu.formats import block_format
+from mxemu.profile import Profile
+
+from mx import finalize_mx_specs  # isort: skip
+from fms_mo.modules.linear import QLinearMX  # isort: skip
+from fms_mo.utils.qconfig_utils import get_mx_specs_defaults  # isort: skip
+
+ELEMENTS = {"E5M2": "fp8_e5m2", "E4M3": "fp8_e4m3", "E2M1": "fp4_e2m1", "INT8": "int8"}
+BLOCKS = ["MXFP8_E5M2", "MXFP8_E4M3", "MXFP4_E2M1", "MXINT8"]
+
+name = "fms_model_optimizer"
+version = version_of("fms-model-optimizer")
+capabilities = {
+    "operations": {
+        "fake_quantize": {
+            "formats": BLOCKS,
+            "carriers": ["binary32", "bfloat16"],
+            "roundings": [rounding.name for rounding in ROUNDINGS],
+        }
+    },
+    "profile": declared_profile("fms_model_optimizer"),
+    "variants": {"no_bfloat": {}},
+}
+
+
+def fake_quantize(values: NDArray[Any], format_name: str, profile: Profile) -> NDArray[Any]:
+    """The weights that a layer with the project's defaults multiplies with."""
+    return _weights(values, format_name, profile, bfloat=16)
+
+
+def _weights(values: NDArray[Any], format_name: str, profile: Profile, bfloat: int) -> NDArray[Any]:
+    """The outputs of a layer for the rows of the identity, which every format holds exactly.
+
+    Each output is one weight plus zeros. That has two limits: a weight of NaN or Inf makes its whole block NaN, and
+    the sign of a zero is not seen, so that a zero gets the sign of its input here.
+    """
+    fmt = block_format(format_name)
+    if fmt.element.name not in ELEMENTS or profile.rounding not in ROUNDINGS:
+        raise Unsupported(f"there is no {fmt.element.name} rounded {profile.rounding.name}")
+    weights = tensor_of(values)
+    specs = _specs(ELEMENTS[fmt.element.name], ROUNDINGS[profile.rounding], bfloat)
+    layer = QLinearMX(fmt.k, len(weights), bias=False, mx_specs=specs, device="cpu")
+    layer.weight.data = weights
+    with torch.no_grad():
+        found = layer(torch.eye(fmt.k, dtype=weights.dtype)).T
+    return array_of(torch.where(found == 0, torch.copysign(found, weights), found))
+
+
+def _specs(element: str, mode: str, bfloat: int) -> Any:
+    """The project's defaults with an element format and a rounding for weights and activations."""
+    specs = get_mx_specs_defaults()
+    formats = {"w_elem_format": element, "a_elem_format": element}
+    changes = formats | {"custom_cuda": False, "bfloat": bfloat}
+    rounded = {key: mode for key in specs if key.startswith("round")}
+    return finalize_mx_specs(specs | changes | rounded)
+
+
+class _NoBfloat:
+    """The layer without rounding to bfloat16."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+
+    def fake_quantize(
+        self, values: NDArray[Any], format_name: str, profile: Profile
+    ) -> NDArray[Any]:
+        """See `fake_quantize`."""
+        return _weights(values, format_name, profile, bfloat=0)
+
+
+def variant(chosen: str) -> _NoBfloat:
+    """The adapter of a variant; there is one."""
+    assert chosen == "no_bfloat"
+    return _NoBfloat()

@@ -1,0 +1,1 @@
+"""The subject gguf: adapter, pinned requirements, declared profile, result of its last run."""

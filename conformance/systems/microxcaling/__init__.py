@@ -1,0 +1,1 @@
+"""The subject microxcaling: adapter, pinned requirements, declared profile, result of its last run."""

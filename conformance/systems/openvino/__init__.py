@@ -1,0 +1,1 @@
+"""The subject openvino: adapter, pinned requirements, declared profile, result of its last run."""

@@ -1,0 +1,135 @@
+"""One wrong implementation behind every transport: verdict, cause, counts and the case that is shown are the same."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.adapter import load
+from conformance.adapters import dumps
+from conformance.adapters.dumps import suite_inputs
+from conformance.runner import Filters, Run, check
+from conformance.verdict import Group
+from conformance.worker import Worker
+
+SUBJECTS = Path(__file__).parent / "subjects"
+CASES = {"encode": "E2M1", "decode": "E2M1", "quantize": "MXFP4_E2M1"}
+
+
+def checked(target: str) -> Run:
+    worker = Worker(target, 30)
+    try:
+        return check(worker, Run(target, worker.introduce(), "smoke", None), Filters())
+    finally:
+        worker.close()
+
+
+def findings(run: Run) -> dict[str, Any]:
+    """What a report says of each group."""
+    return {group.operation: finding(group) for group in run.groups}
+
+
+def finding(group: Group) -> dict[str, Any]:
+    return {
+        "counts": group.counts,
+        "verdict": group.verdict,
+        "causes": [(one.name, one.kind, one.explains, one.of) for one in group.hypotheses],
+        "open": group.open_hypothesis and group.open_hypothesis.name,
+        "first": [(one.verdict, one.count, one.first.text()) for one in group.clusters],
+    }
+
+
+@cache
+def expected() -> dict[str, Any]:
+    return findings(checked(str(SUBJECTS / "seeded.py")))
+
+
+def test_the_seeded_mistakes_are_named() -> None:
+    found = expected()
+    assert [found[name]["verdict"] for name in CASES] == ["FAIL", "pass", "FAIL"]
+    assert found["encode"]["causes"][0][:2] == ("half-up", "mistake")
+    assert found["quantize"]["causes"][0][:2] == ("scale-subtracts-emax-and-bias", "mistake")
+    assert found["encode"]["counts"]["FAIL"] == 7
+
+
+def test_json_lines() -> None:
+    assert findings(checked(f"cmd:{sys.executable} {SUBJECTS / 'seeded_json.py'}")) == expected()
+
+
+def test_lines_of_hex(hex_program: Path) -> None:
+    assert findings(checked(f"cmd:{hex_program}")) == expected()
+
+
+def test_a_library_in_c(c_library: Path) -> None:
+    assert findings(checked(f"lib:{c_library}")) == expected()
+
+
+def test_a_library_in_rust(rust_library: Path) -> None:
+    assert findings(checked(f"lib:{rust_library}")) == expected()
+
+
+def test_tensors(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    subject = tmp_path / "seeded_torch.py"
+    subject.write_text(TORCH.format(str(SUBJECTS)), encoding="utf-8")
+    assert findings(checked(str(subject))) == expected()
+
+
+TORCH = """
+import sys
+
+import torch
+
+sys.path.insert(0, {!r})
+import seeded
+from seeded import capabilities, name, version
+
+tensors = "torch"
+
+
+def encode(values, element):
+    assert values.dtype is torch.float32
+    return torch.from_numpy(seeded.encode(values.numpy(), element))
+
+
+def decode(codes, element):
+    return torch.from_numpy(seeded.decode(codes.numpy(), element))
+
+
+def quantize(values, block_format):
+    scales, codes = seeded.quantize(values.numpy(), block_format)
+    return torch.from_numpy(scales), torch.from_numpy(codes)
+"""
+
+
+@pytest.mark.parametrize("operation", CASES)
+def test_two_dump_files(operation: str, tmp_path: Path) -> None:
+    subject = load(str(SUBJECTS / "seeded.py"))
+    inputs = suite_inputs(operation, CASES[operation], level="smoke")
+    (given,) = inputs.values()
+    results = getattr(subject, operation)(given, CASES[operation])
+    names = {"encode": ("codes",), "decode": ("values",), "quantize": ("scales", "codes")}
+    arrays = results if isinstance(results, tuple) else (results,)
+    np.savez(tmp_path / "in.npz", **inputs)
+    np.savez(tmp_path / "out.npz", **dict(zip(names[operation], arrays, strict=True)))
+    (tmp_path / "out.toml").write_text('profile = "ocp"\n', encoding="utf-8")
+    filters = Filters((operation,), (CASES[operation],))
+    run = dumps.check(f"files:{tmp_path / 'in.npz'},{tmp_path / 'out.npz'}", filters)
+    found, wanted = findings(run)[operation], expected()[operation]
+    # A dump does not know the themes of the suite, by which clusters choose the case that they show.
+    shown = [one.pop("first") for one in (found, {**wanted})]
+    assert found == {key: one for key, one in wanted.items() if key != "first"}
+    assert [one[:2] for one in shown[0]] == [one[:2] for one in shown[1]]
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no simulator iverilog")
+def test_a_design_in_a_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = findings(checked(f"{SUBJECTS / 'half_up.toml'}[icarus]"))
+    assert found["encode"] == expected()["encode"]
