@@ -112,7 +112,7 @@ class Runner:
                     del sys.modules[name]
 
     def _block(self, block: Block) -> None:
-        if block.needs and shutil.which(block.needs) is None:
+        if block.needs and not self._has(block.needs):
             self.missing.add(block.needs)
             return
         if block.file:
@@ -128,6 +128,18 @@ class Runner:
                 language = block.language or "no language"
                 raise PageError(f"{self._place(block)}: a block of {language} is not run")
         self.seen += block.text
+
+    def _has(self, program: str) -> bool:
+        """Whether a program can be started; that of rustup is there before any compiler is."""
+        if shutil.which(program) is None:
+            return False
+        return (
+            program != "rustc"
+            or subprocess.run(
+                [program, "--version"], check=False, capture_output=True, env=self.environment
+            ).returncode
+            == 0
+        )
 
     def _python(self, block: Block) -> None:
         printed = io.StringIO()
