@@ -36,14 +36,12 @@ from mxemu.errors import MxemuError, UnknownName, unknown
 from mxemu.formats import CARRIERS, ELEMENTS, BlockFormat, block_format, carrier, element
 from mxemu.formats import find as find_format
 from mxemu.profile import (
-    OCP,
-    PRESETS,
     Overflow,
     Profile,
     Rounding,
     from_mapping,
-    plain,
     profile,
+    to_mapping,
 )
 
 if TYPE_CHECKING:
@@ -216,11 +214,8 @@ class Capabilities:
 
 def _profile_record(declared: Profile) -> str | dict[str, Any]:
     """A preset's name, or the fields that differ from OCP as text and numbers."""
-    preset = PRESETS.get(declared.name)
-    if preset is not None and preset.same_choices(declared):
-        return declared.name
-    changes = {key: _plain_choice(choice) for key, choice in declared.changes().items()}
-    return {"preset": OCP.name} | changes
+    record = to_mapping(declared)
+    return str(record["preset"]) if len(record) == 1 else record
 
 
 def accumulation_record(record: Accumulation) -> str | dict[str, Any]:
@@ -278,13 +273,6 @@ def find_pair(given: object) -> str:
         a, b = (getattr(one, "k", None) for one in pair)
         raise MxemuError(f"{pair[0]} and {pair[1]} have k = {a} and {b}; expected one (MX-6.1-DOT)")
     return pair_label(pair[0].name, pair[1].name)
-
-
-def _plain_choice(choice: object) -> object:
-    """A profile field's value as text, number or list of numbers."""
-    if type(choice) is tuple:
-        return list(choice)
-    return choice if isinstance(choice, int) else plain(choice)
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from conformance.cases import Cases
+from conformance.diagnose import name_of as departures
 from conformance.report.locked import found_profile
 from conformance.runner import Filters, Request, Run, check, check_one
 from conformance.vectors.bins import changes
@@ -83,8 +84,7 @@ def _agreeing(group: Group) -> int:
 
 def describe(profile: Profile) -> str:
     """A profile as its departures from OCP."""
-    changes = [f"{key}={plain(choice)}" for key, choice in profile.changes(OCP).items()]
-    return ", ".join(changes) or "ocp"
+    return departures(profile, OCP) or OCP.name
 
 
 def fingerprint(

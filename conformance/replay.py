@@ -10,7 +10,6 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ from conformance.arrays import Array
 from conformance.cases import Cases
 from conformance.judges import Judge, ProductJudge
 from conformance.runner import Request, make_judge
-from conformance.vectors.suites import Key, Suite, profile_text, suite
+from conformance.vectors.suites import Key, Suite, suite
 from conformance.vectors.words import pack_record, unpack_record
 from conformance.verdict import Terms
 from mxemu.accumulation import EXACT, Accumulation
@@ -29,7 +28,7 @@ from mxemu.accumulations import find as find_accumulation
 from mxemu.accumulations import from_mapping, to_mapping
 from mxemu.errors import BadValue, MxemuError
 from mxemu.formats import CONCRETE, MX_ELEMENTS
-from mxemu.profile import Profile, profile
+from mxemu.profile import Profile, spell, spelled
 
 PREFIX = "mxr1:"
 
@@ -159,7 +158,7 @@ def read(token: str) -> Replay:
 
 def _payload(one: Replay) -> bytes:
     """What a token holds, before compression."""
-    words = [one.operation, one.format, one.carrier, profile_text(one.profile)]
+    words = [one.operation, one.format, one.carrier, spell(one.profile)]
     if one.accumulation != EXACT:
         record = one.accumulation
         words.append(record.name if is_preset(record) else json.dumps(to_mapping(record)))
@@ -173,17 +172,9 @@ def _replay(text: str, record: bytes) -> Replay:
     if rest:
         table = rest[0].startswith("{")
         accumulation = from_mapping(json.loads(rest[0])) if table else find_accumulation(rest[0])
-    one = Replay(operation, fmt, carrier, _profile(changes), accumulation, ())
+    one = Replay(operation, fmt, carrier, spelled(changes), accumulation, ())
     numbers = tuple(tuple(found) for found in unpack_record(record, one.suite.inputs))
     return Replay(operation, fmt, carrier, one.profile, accumulation, numbers)
-
-
-def _profile(text: str) -> Profile:
-    """A profile from what `profile_text` makes of it."""
-    name, *changes = text.split(",")
-    pairs: Mapping[str, Any] = dict(change.split("=", 1) for change in changes)
-    found = profile(name)
-    return found.replace(**pairs) if pairs else found
 
 
 def _letters(payload: bytes) -> str:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mxemu.clauses import implements
-from mxemu.errors import BadFormat, unknown
+from mxemu.errors import BadFormat, BadValue, unknown
 from mxemu.formats import E4M3, E5M2, ElementFormat, FloatFormat
 from mxemu.value import Value, parse
 
@@ -485,6 +485,13 @@ def plain(choice: object) -> str:
     return str(choice.value) if isinstance(choice, Enum) else str(choice)
 
 
+def plain_data(choice: object) -> bool | int | str | list[int] | None:
+    """A field's value in the types that TOML and JSON have; `Profile.replace` accepts it, too."""
+    if choice is None or isinstance(choice, (bool, int)):
+        return choice
+    return list(choice) if type(choice) is tuple else plain(choice)
+
+
 def alternatives(field_name: str) -> tuple[Any, ...]:
     """Every value that an enumerated field can take; empty for fields with numbers."""
     if field_name == "scale_rule":
@@ -664,3 +671,75 @@ def from_mapping(table: Mapping[str, Any]) -> Profile:
     changes = dict(table)
     base = profile(changes.pop("preset", "ocp"))
     return base.replace(**changes) if changes else base
+
+
+def to_mapping(profile: Profile) -> dict[str, Any]:
+    """The inverse of `from_mapping`: the preset that a profile is, or OCP and the fields that differ from it.
+
+    Examples
+    --------
+    >>> to_mapping(OCP.replace(scale_clamp=(1, 254), rounding="to-odd"))
+    {'preset': 'ocp', 'rounding': 'to-odd', 'scale_clamp': [1, 254]}
+    """
+    preset = PRESETS.get(profile.name)
+    if preset is not None and preset.same_choices(profile):
+        return {"preset": profile.name}
+    changes = profile.changes(OCP)
+    return {"preset": OCP.name} | {key: plain_data(choice) for key, choice in changes.items()}
+
+
+def spell(profile: Profile) -> str:
+    """A profile in one word, as options take it.
+
+    Examples
+    --------
+    >>> spell(OCP.replace(scale_clamp=(1, 254), rounding="to-odd"))
+    'ocp,rounding=to-odd,scale_clamp=1-254'
+    """
+    preset = PRESETS.get(profile.name)
+    if preset is not None and preset.same_choices(profile):
+        return profile.name
+    changes = profile.changes(OCP).items()
+    return ",".join([OCP.name, *(f"{key}={_word(choice)}" for key, choice in changes)])
+
+
+def _word(choice: object) -> str:
+    """A field's value without commas and spaces: a pair of codes is joined by ``-``."""
+    return "-".join(map(str, choice)) if type(choice) is tuple else plain(choice)
+
+
+def spelled(text: str) -> Profile:
+    """The inverse of `spell`: a preset's name, with changes after commas.
+
+    Raises
+    ------
+    UnknownName, BadFormat, BadValue
+        BadValue for a change that is not ``field=value``.
+
+    Examples
+    --------
+    >>> spelled("rceil,random_bits=16").random_bits
+    16
+    """
+    name, *changes = text.split(",")
+    pairs: dict[str, Any] = {}
+    for change in changes:
+        field_name, equals, choice = change.partition("=")
+        if not equals:
+            raise BadValue(
+                f"{change!r} is no change of a profile; expected field=value", "mxemu list profiles"
+            )
+        pairs[field_name.strip()] = _from_word(field_name.strip(), choice.strip())
+    found = profile(name)
+    return found.replace(**pairs) if pairs else found
+
+
+def _from_word(field_name: str, word: str) -> Any:
+    """A field's value from its word: numbers become what the field holds, names stay names."""
+    match field_name:
+        case "random_bits" if word.isdecimal():
+            return int(word)
+        case "scale_clamp":
+            return tuple(int(code) if code.isdecimal() else code for code in word.split("-"))
+        case _:
+            return word

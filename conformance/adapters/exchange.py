@@ -24,7 +24,7 @@ from mxemu.accumulation import Accumulation
 from mxemu.errors import MxemuError, Unsupported
 from mxemu.formats import BlockFormat, block_format, element
 from mxemu.formats import find as find_format
-from mxemu.profile import Profile, plain
+from mxemu.profile import Profile, plain_data
 
 VERSION = 1
 """Of the handshake and of what follows it; a subject that names another one is refused."""
@@ -115,20 +115,13 @@ class Call:
         """Every choice of the profile as text, number or list of numbers, with its name."""
         if self.profile is None:
             return None
-        choices = {key: _plain(one) for key, one in self.profile.choices().items()}
+        choices = {key: plain_data(one) for key, one in self.profile.choices().items()}
         return {"name": self.profile.name, **choices}
 
     def accumulation_record(self) -> str | dict[str, Any] | None:
         """The accumulation as a preset's name or as a table."""
         asked = self.accumulation
         return asked if asked is None or isinstance(asked, str) else accumulation_record(asked)
-
-
-def _plain(choice: object) -> object:
-    """A choice as JSON has it."""
-    if isinstance(choice, tuple) and type(choice) is tuple:
-        return list(choice)
-    return choice if choice is None or isinstance(choice, (bool, int)) else plain(choice)
 
 
 class Remote:

@@ -14,7 +14,7 @@ from conformance.adapter import REJECTED
 from conformance.arrays import Array, as_bits, as_values, fits
 from conformance.cases import Cases
 from mxemu.formats import E8M0, ElementFormat, FloatFormat, IntFormat
-from mxemu.profile import OCP, Profile, plain
+from mxemu.profile import OCP, Profile, spell
 from mxemu.scalar import decode
 from mxemu.value import Value, decimal_text
 
@@ -266,8 +266,5 @@ def typed(bits: int, carrier: FloatFormat) -> str:
 
 
 def flag(profile: Profile) -> str:
-    """The option that names a profile, by its changes if it is no preset."""
-    if profile.name != "custom":
-        return "" if profile.name == "ocp" else f" --profile {profile.name}"
-    changes = ",".join(f"{key}={plain(choice)}" for key, choice in profile.changes().items())
-    return f" --profile ocp,{changes}" if changes else ""
+    """The option that names a profile; nothing for OCP."""
+    return "" if profile.same_choices(OCP) else f" --profile {spell(profile)}"

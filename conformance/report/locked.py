@@ -8,7 +8,7 @@ from conformance.runner import Run
 from conformance.verdict import Group
 from mxemu import __version__
 from mxemu.errors import MxemuError
-from mxemu.profile import OCP, Profile, plain
+from mxemu.profile import Profile, plain, to_mapping
 
 
 def found_profile(run: Run) -> Profile:
@@ -59,12 +59,5 @@ def toml(profile: Profile, run: Run) -> str:
     import tomli_w
 
     about = run.capabilities
-    fields = {key: _plain(choice) for key, choice in profile.changes(OCP).items()}
     head = f"# What {about.name} {about.version} computes, as mxemu {__version__} found it.\n"
-    return head + tomli_w.dumps({"preset": OCP.name} | fields)
-
-
-def _plain(choice: object) -> Any:
-    if isinstance(choice, (bool, int)):
-        return choice
-    return list(choice) if isinstance(choice, tuple) else plain(choice)
+    return head + tomli_w.dumps(to_mapping(profile))

@@ -24,7 +24,7 @@ from mxemu.accumulation import EXACT
 from mxemu.accumulations import to_mapping
 from mxemu.clauses import CLAUSES
 from mxemu.errors import BadFile, MxemuError
-from mxemu.profile import OCP, Profile, plain
+from mxemu.profile import OCP, Profile, plain, spell
 from mxemu.scalar import decode
 from mxemu.value import Value
 
@@ -84,10 +84,10 @@ def record(suite: Suite, count: int) -> dict[str, Any]:
     return found
 
 
-def profile_record(profile: Profile) -> dict[str, Any]:
-    """A profile as the fields in which it differs from OCP, by their names."""
-    changes = {key: plain(choice) for key, choice in profile.changes(OCP).items()}
-    return {"preset": "ocp"} | changes
+def profile_record(profile: Profile) -> dict[str, str]:
+    """A profile as the name of a preset and the fields in which it differs from that."""
+    name, *changes = spell(profile).split(",")
+    return {"preset": name} | dict(change.split("=", 1) for change in changes)
 
 
 def identify(suite: Suite, inputs: str) -> str:
@@ -246,7 +246,8 @@ class Reader:
             field = Field.of_record(one)
             fields += [field, field.expectation] if field.role is Role.OUT else [field]
         profile = record["profile"]
-        words = ["ocp", *(f"{key}={choice}" for key, choice in profile.items() if key != "preset")]
+        words = [profile["preset"]]
+        words += [f"{key}={choice}" for key, choice in profile.items() if key != "preset"]
         header = {
             "suite": record["suite"],
             "operation": record["operation"],

@@ -27,7 +27,7 @@ from mxemu.formats import (
     FloatFormat,
     IntFormat,
 )
-from mxemu.profile import FIELDS, OCP, Profile, plain
+from mxemu.profile import FIELDS, OCP, Profile, plain_data
 from mxemu.runs import Runs, runs
 from mxemu.scalar import decode
 
@@ -222,17 +222,9 @@ def manifest(shipped: Mapping[str, Shipped]) -> str:
 
 def complete_profile(profile: Profile) -> dict[str, Any]:
     """Every choice of a profile, and a hash of them all."""
-    choices = {name: _choice(getattr(profile, name)) for name in FIELDS}
+    choices = {name: plain_data(getattr(profile, name)) for name in FIELDS}
     text = json.dumps(choices, sort_keys=True)
     return {"choices": choices, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _choice(value: object) -> Any:
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, tuple):
-        return list(value)
-    return plain(value)
 
 
 def _sums(entries: list[dict[str, Any]], part: Any) -> dict[str, int]:

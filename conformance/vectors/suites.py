@@ -23,7 +23,7 @@ from conformance.vectors.table import Batch, Expect, Field, Role, Table, VectorS
 from mxemu.accumulation import EXACT, Accumulation
 from mxemu.errors import MxemuError, UnknownName, unknown
 from mxemu.formats import FloatFormat
-from mxemu.profile import OCP, Profile
+from mxemu.profile import OCP, Profile, spell
 
 if TYPE_CHECKING:
     from conformance.judges import Judge
@@ -163,7 +163,7 @@ class Suite(VectorSet):
             "operation": self.key.operation,
             "format": self.key.format,
             "kind": self.key.kind,
-            "profile": profile_text(profile),
+            "profile": spell(profile),
         }
 
     @property
@@ -209,17 +209,6 @@ class Suite(VectorSet):
 
 _DRAWN = 1 << 14
 """Random vectors from one generator: the same ones whatever the batches."""
-
-
-def profile_text(profile: Profile) -> str:
-    """A profile as one word of an option: ``ocp`` or ``ocp,rounding=to-odd``."""
-    from mxemu.profile import PRESETS, plain
-
-    preset = PRESETS.get(profile.name)
-    if preset is not None and preset.same_choices(profile):
-        return profile.name
-    changes = profile.changes(OCP).items()
-    return ",".join(["ocp", *(f"{key}={plain(choice)}" for key, choice in changes)])
 
 
 def thinned(cases: Cases, most: int) -> Cases:

@@ -10,7 +10,7 @@ import click
 
 from mxemu.accumulation import Accumulation
 from mxemu.block import value_bits
-from mxemu.errors import BadFile, BadFormat, BadValue, UnknownName
+from mxemu.errors import BadFile, BadFormat, UnknownName
 from mxemu.formats import (
     BLOCK_FORMATS,
     BlockFormat,
@@ -21,9 +21,8 @@ from mxemu.formats import (
     element,
     find,
 )
-from mxemu.profile import Profile, from_mapping, profile
+from mxemu.profile import Profile, from_mapping, spelled
 from mxemu.scalar import decode
-from mxemu.value import parse
 
 _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -69,17 +68,11 @@ def read_profile(text: str) -> Profile:
     ------
     UnknownName, BadValue
     """
-    name, *changes = text.split(",")
-    found = _hinted("mxemu list profiles", profile, name)
-    pairs: dict[str, Any] = {}
-    for change in changes:
-        field, equals, choice = change.partition("=")
-        if not equals:
-            raise BadValue(
-                f"{change!r} is no change of a profile; expected field=value", "mxemu list profiles"
-            )
-        pairs[field.strip()] = _choice(field.strip(), choice.strip())
-    return _hinted("mxemu list profiles", lambda: found.replace(**pairs)) if pairs else found
+    found = _hinted("mxemu list profiles", spelled, text)
+    if "amax_floor" not in text or found.amax_floor is None:
+        return found
+    # What is typed is a decimal; implementations have a floor in binary32.
+    return found.replace(amax_floor=decode(value_bits(found.amax_floor), "binary32"))
 
 
 def any_profile(text: str) -> Profile:
@@ -90,19 +83,6 @@ def any_profile(text: str) -> Profile:
     UnknownName, BadValue, BadFile
     """
     return from_mapping(read_table(text)) if text.endswith(".toml") else read_profile(text)
-
-
-def _choice(field: str, text: str) -> Any:
-    """A field's value from its text: names stay names, numbers become what the field holds."""
-    match field:
-        case "random_bits" if text.isdecimal():
-            return int(text)
-        case "scale_clamp":
-            return tuple(int(code) if code.isdecimal() else code for code in text.split("-"))
-        case "amax_floor":
-            return decode(value_bits(parse(text)[0]), "binary32")
-        case _:
-            return text
 
 
 def read_format(name: str) -> ElementFormat | BlockFormat:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mxemu.errors import MxemuError
+from mxemu.profile import spell
 
 if TYPE_CHECKING:
     from conformance.replay import Replay
@@ -42,14 +43,13 @@ def replay(
 
 def _inputs(one: Replay) -> list[str]:
     """What goes in, and what has to come out."""
-    from conformance.vectors.suites import profile_text
     from conformance.vectors.table import Role
     from conformance.vectors.words import hex_text
     from mxemu.cli.vectors_show import meaning
 
     suite = one.suite
     batch = suite.batch(one.columns(), one.cases().theme)
-    choice = f"profile {profile_text(one.profile)}"
+    choice = f"profile {spell(one.profile)}"
     if "accumulation" in suite.table.header:
         choice = f"accumulation {one.accumulation.name}"
     lines = [f"{one.operation} {one.format} ({one.carrier})   {choice}"]

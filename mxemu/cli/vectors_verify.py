@@ -11,6 +11,7 @@ import click
 
 from mxemu.cli.options import any_profile, read_accumulation, read_table
 from mxemu.errors import BadFile, MxemuError
+from mxemu.profile import spell
 
 if TYPE_CHECKING:
     from conformance.vectors.suites import Key, Suite
@@ -179,12 +180,11 @@ _RANGES = 12
 
 
 def _choice(found: Verified) -> str:
-    from conformance.vectors.suites import profile_text
 
     key = found.suite.key
     if found.suite.table.header.get("accumulation"):
         return f"accumulation {key.accumulation.name}"
-    return profile_text(key.profile)
+    return spell(key.profile)
 
 
 def _json(file: str, found: Verified, lines: list[int] | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from conformance.judges import (
 )
 from conformance.minimize import minimize
 from conformance.replay import PREFIX, Replay, of_case, read
-from conformance.vectors.suites import catalogue, suite
+from conformance.vectors import files
+from conformance.vectors.suites import Key, catalogue, suite
 from conformance.verdict import Group
 from conformance.zoo.reference import Reference
 from mxemu.accumulation import EXACT
@@ -33,6 +35,7 @@ from mxemu.cli import cli
 from mxemu.errors import BadValue
 from mxemu.formats import BINARY32, E4M3, MXFP4_E2M1, MXFP8_E4M3, MXFP8_E5M2
 from mxemu.profile import OCP
+from mxemu.value import Value
 
 OTHER = OCP.replace(rounding="to-odd", scale_rule="RCEIL")
 
@@ -83,6 +86,20 @@ def test_accumulations_travel(accumulation: str) -> None:
         one.numbers,
     )
     assert read(other.token).accumulation == own
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scale_clamp": (1, 254)}, {"random_bits": 16}, {"amax_floor": Value(0, 3, -20)}]
+)
+def test_choices_with_numbers_travel(changes: dict[str, Any], tmp_path: Path) -> None:
+    profile = OCP.replace(**changes)
+    one = Replay("encode", "E2M1", "binary32", profile, EXACT, ((5,),))
+    assert read(one.token).profile.same_choices(profile)
+    key = Key("quantize", "MXFP4_E2M1", "bfloat16", "smoke", profile)
+    for form in ("memh", "json"):
+        path = tmp_path / f"x.{form}"
+        files.write(suite(key), path, form)
+        assert run("vectors", "verify", str(path)).exit_code == 0
 
 
 def test_what_is_no_token_is_refused() -> None:

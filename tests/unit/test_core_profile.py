@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, fields
 from enum import Enum
@@ -23,6 +24,9 @@ from mxemu.profile import (
     alternatives,
     from_mapping,
     plain,
+    spell,
+    spelled,
+    to_mapping,
 )
 from mxemu.profile import profile as find_profile
 from mxemu.scalar import encode_bits
@@ -664,3 +668,36 @@ def test_every_choice_has_its_effects_listed() -> None:
 def test_random_words(changes: Mapping[str, Any], bits: int, word: int, code: int) -> None:
     own = OCP.replace(rounding="stochastic", **changes)
     assert encoded(bits, "E2M1", word)(own) == code
+
+
+def single_changes() -> list[Profile]:
+    """OCP with each field changed to each other value, and fields that hold numbers to some."""
+    numbers = {
+        "scale_clamp": [(1, 254), (0, 0)],
+        "random_bits": [1, 16],
+        "amax_floor": [Value(0, 1, -23), Value(0, 13, -40)],
+    }
+    found = [OCP, *PRESETS.values()]
+    for name in FIELDS:
+        values = numbers.get(name) or alternatives(name)
+        found += [OCP.replace(**{name: choice}) for choice in values]
+    return found
+
+
+def test_every_choice_can_be_spelled_and_read_again() -> None:
+    profiles = single_changes()
+    assert {name for one in profiles for name in one.changes(OCP)} == set(FIELDS)
+    for one in profiles:
+        assert spelled(spell(one)).same_choices(one), spell(one)
+        assert " " not in spell(one)
+        assert from_mapping(to_mapping(one)).same_choices(one)
+        assert json.loads(json.dumps(to_mapping(one))) == to_mapping(one)
+
+
+def test_what_is_no_change_is_refused() -> None:
+    with pytest.raises(
+        BadValue, match=r"^'to-odd' is no change of a profile; expected field=value$"
+    ):
+        spelled("ocp,to-odd")
+    with pytest.raises(BadFormat, match="expected two scale codes"):
+        spelled("ocp,scale_clamp=1-x")
