@@ -17,8 +17,8 @@ from conformance.cases import Cases
 from conformance.diagnose import name_of as departures
 from conformance.report.locked import found_profile
 from conformance.runner import Filters, Request, Run, check, check_one
-from conformance.vectors.bins import changes
 from conformance.vectors.suites import Key, Suite, suite
+from conformance.vectors.verify import changes
 from conformance.verdict import Group
 from conformance.worker import InProcess, Worker
 from mxemu.errors import MxemuError

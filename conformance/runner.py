@@ -271,7 +271,7 @@ def check_group(
     judge_group(group, judge, observed, raised.mask, request.terms)
     group.reason = raised.reason
     group.clusters = [_with_token(one, judge, group) for one in group.clusters]
-    if sweeps and type(judge) is EncodeJudge and judge.carrier.width == 32:
+    if sweeps and isinstance(judge, EncodeJudge) and judge.sweeps and judge.carrier.width == 32:
         _sweep(subject, judge, request, group)
     return group
 

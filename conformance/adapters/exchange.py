@@ -6,6 +6,7 @@ results back; values travel as bit patterns of their carrier, codes as they are.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -124,7 +125,7 @@ class Call:
         return asked if asked is None or isinstance(asked, str) else accumulation_record(asked)
 
 
-class Remote:
+class Remote(ABC):
     """An adapter whose functions become calls.
 
     Parameters
@@ -148,9 +149,9 @@ class Remote:
         self.capabilities: Mapping[str, Any] = table["capabilities"]
         self.offers: Capabilities = parse(self.name, self.version, self.capabilities, variant)
 
+    @abstractmethod
     def ask(self, call: Call) -> dict[str, Array]:
         """The results of a call by name, in the shape of their slots."""
-        raise NotImplementedError
 
     def encode(self, values: Array, element_name: str, profile: Profile | None = None) -> Array:
         """Codes of numbers."""

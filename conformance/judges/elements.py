@@ -101,6 +101,8 @@ class EncodeJudge(Judge):
 
     fields = ENCODE_FIELDS
     open_fields = ("nan_without_code",)
+    sweeps = True
+    """Whether all inputs of the carrier, in order, are cases of this operation."""
 
     def __init__(self, element: ElementFormat, carrier: FloatFormat, level: str) -> None:
         self.element: ElementFormat = element

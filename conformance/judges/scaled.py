@@ -29,6 +29,8 @@ from mxemu.value import Value, divide
 class ScaledEncodeJudge(EncodeJudge):
     """encode-scaled: value / scale to one element code. Rows of a scale code and the bits of a value."""
 
+    sweeps = False
+
     def __init__(self, fmt: BlockFormat, carrier: FloatFormat, level: str) -> None:
         self.fmt = fmt
         self.element = fmt.element
@@ -60,9 +62,6 @@ class ScaledEncodeJudge(EncodeJudge):
     def is_open(self, bits: Array) -> Array:
         nans = is_nan_bits(bits, self.carrier)
         return nans if not self.element.has_nan else np.zeros_like(nans)
-
-    def extend(self, bits: Array) -> None:
-        raise NotImplementedError("a sweep of all inputs has no scales")
 
     def _encoded(self, index: int, profile: Profile) -> Encoded:
         scale, bits = (int(one) for one in self.cases.inputs[index])

@@ -15,9 +15,8 @@ import numpy as np
 
 from conformance.arrays import Array
 from conformance.cases import Cases
-from conformance.vectors.suites import Columns, Suite
+from conformance.vectors.suites import Suite
 from conformance.vectors.table import Batch
-from conformance.vectors.verify import differing
 from mxemu.errors import MxemuError
 
 Mutant = Callable[[Batch], Array]
@@ -125,15 +124,6 @@ def coverage(suite: Suite, batches: Iterable[Batch] | None = None) -> list[Point
         for one in points:
             one.add(batch, changed)
     return points
-
-
-def changes(suite: Suite, batch: Batch, results: Columns) -> Array:
-    """Which vectors have a result that is wrong, if these are the results."""
-    wrong = np.zeros(len(batch), bool)
-    for one in suite.outputs:
-        differs = differing(one, results[one.name], batch)
-        wrong |= differs if differs.ndim == 1 else differs.any(axis=1)
-    return wrong
 
 
 def cases_of(suite: Suite, batch: Batch) -> Cases:

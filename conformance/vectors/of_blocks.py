@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -36,8 +37,9 @@ class _OfBlocks(Suite):
         self.element = self.block.element
         self._fields()
 
+    @abstractmethod
     def _fields(self) -> None:
-        raise NotImplementedError
+        """Set ``inputs`` and ``outputs``."""
 
     @property
     def _scale_width(self) -> int:

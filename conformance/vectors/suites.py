@@ -8,6 +8,7 @@ and is what makes millions of vectors affordable.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -115,9 +116,9 @@ class Suite(VectorSet):
             key.operation, key.name, (*self.inputs, *outs), self.notes, self.header()
         )
 
+    @abstractmethod
     def _open(self) -> None:
         """Look the formats up and set ``inputs`` and ``outputs``."""
-        raise NotImplementedError
 
     kept = 16
     """Cases of each theme that level smoke keeps; 0 for all."""
@@ -127,29 +128,29 @@ class Suite(VectorSet):
         """The inputs of the level."""
         return thinned(self.given(), self.kept if self.key.level == "smoke" else 0)
 
+    @abstractmethod
     def given(self) -> Cases:
         """The inputs of the level, before level smoke thins them out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def columns(self, rows: Array) -> dict[str, Array]:
         """Rows of cases as input fields."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Rows of random inputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rows(self, columns: Columns) -> Array:
         """Input fields as rows of cases, for the judge."""
-        raise NotImplementedError
 
+    @abstractmethod
     def results(self, columns: Columns, profile: Profile) -> dict[str, Array]:
         """What comes out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expectations(self, columns: Columns, results: Columns) -> dict[str, Array]:
         """How each number of a result is compared under OCP, as members of `Expect`."""
-        raise NotImplementedError
 
     def judge(self) -> Judge | None:
         """The judge of this operation, for clauses and for diagnoses; None if `mxemu check` has none."""

@@ -7,6 +7,7 @@ has an ``expect`` field beside it, which says for every number how it is to be c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -178,12 +179,12 @@ class Table:
         return sum(one.size for one in self.fields)
 
 
-class VectorSet:
+class VectorSet(ABC):
     """A table and its vectors, which are made when asked for; memory does not grow with their number."""
 
     table: Table
     count: int
 
+    @abstractmethod
     def batches(self, rows: int = 1 << 14) -> Iterator[Batch]:
         """The vectors in order, at most ``rows`` at a time."""
-        raise NotImplementedError

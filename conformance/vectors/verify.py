@@ -18,7 +18,7 @@ from conformance.cases import Cases
 from conformance.judges import Judge, ProductJudge, QuantizeJudge
 from conformance.runner import Run
 from conformance.vectors.of_products import Dot
-from conformance.vectors.suites import Suite
+from conformance.vectors.suites import Columns, Suite
 from conformance.vectors.table import Batch, Expect, Field, Role
 from conformance.vectors.words import hex_text
 from conformance.verdict import Group, Terms, judge_group
@@ -143,19 +143,20 @@ def _keep(wrong: Array, most: int) -> Array:
 
 def _compare(suite: Suite, batch: Batch, expected: Batch) -> tuple[Array, Array]:
     """Which vectors are wrong, and which of these only where the profile decides."""
-    wrong = np.zeros(len(batch), bool)
-    required = np.zeros(len(batch), bool)
+    required = changes(suite, expected, batch.columns, ignored=Expect.BY_PROFILE)
+    return changes(suite, expected, batch.columns), ~required
+
+
+def changes(
+    suite: Suite, expected: Batch, results: Columns, ignored: Expect = Expect.UNSPECIFIED
+) -> Array:
+    """Which vectors have a wrong number among some results; numbers of one expectation can be left out."""
+    wrong = np.zeros(len(expected), bool)
     for one in suite.outputs:
-        differs = differing(one, batch.columns[one.name], expected)
-        kinds = expected.columns[one.expectation.name]
-        strict = differs & (kinds != Expect.BY_PROFILE)
-        wrong |= _any(differs)
-        required |= _any(strict)
-    return wrong, ~required
-
-
-def _any(mask: Array) -> Array:
-    return mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
+        differs = differing(one, results[one.name], expected)
+        differs &= expected.columns[one.expectation.name] != ignored
+        wrong |= differs if differs.ndim == 1 else differs.any(axis=1)
+    return wrong
 
 
 def differing(one: Field, got: Array, expected: Batch) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 
 from conformance.arrays import Array, dot_bits, encode_by_runs
 from conformance.judges import Judge
-from conformance.vectors.bins import Coverpoint, Mutant, cases_of, changes
+from conformance.vectors.bins import Coverpoint, Mutant, cases_of
+from conformance.vectors.verify import changes
 from conformance.vectors.models.blocks import quantization, reading
 from conformance.vectors.models.elements import Parts, conversion, scales
 from conformance.vectors.models.products import ACCUMULATIONS, products

@@ -9,7 +9,8 @@ import numpy as np
 
 from conformance.arrays import Array, dot_bits, wide_values
 from conformance.cases.products import element_of
-from conformance.vectors.bins import Coverpoint, changes
+from conformance.vectors.bins import Coverpoint
+from conformance.vectors.verify import changes
 from conformance.vectors.models.shared import RESULTS, result_classes, scale_exponents
 from conformance.vectors.of_products import Dot
 from conformance.vectors.table import Batch
