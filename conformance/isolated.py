@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from conformance.adapter import parse_target, requirements
+from conformance.target import parse_target, requirements
 from mxemu.errors import MxemuError
 
 READY = "ready"

@@ -27,6 +27,7 @@ from conformance import adapter as adapters
 from conformance.adapters.fault import Ended, Fault
 from conformance.arrays import Array
 from conformance.isolated import Interpreter
+from conformance.target import load, parse_target
 from mxemu.errors import MxemuError, Unsupported
 
 START_TIMEOUT = 120.0
@@ -333,9 +334,9 @@ def _fate(outcome: Outcome) -> str:
 
 def _load(target: str) -> tuple[object, adapters.Capabilities]:
     """The adapter of a TARGET and its checked capabilities."""
-    subject = adapters.load(target)
+    subject = load(target)
     try:
-        return subject, adapters.capabilities_of(subject, adapters.parse_target(target).variant)
+        return subject, adapters.capabilities_of(subject, parse_target(target).variant)
     except MxemuError:
         raise
     except Exception as error:  # noqa: BLE001 - attributes of a subject may be code of any kind

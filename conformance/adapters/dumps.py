@@ -23,7 +23,6 @@ from conformance.adapter import (
     Operation,
     find_pair,
     parse,
-    parse_target,
 )
 from conformance.adapters import arrayfiles, product_dumps
 from conformance.adapters.arrayfiles import Stored
@@ -31,6 +30,7 @@ from conformance.arrays import BITS_DTYPES, Array, as_bits, as_values, code_dtyp
 from conformance.cases import Cases
 from conformance.judges import BlockJudge, Judge, QuantizeJudge
 from conformance.runner import Filters, Request, Run, judge_of, judge_with
+from conformance.target import parse_target
 from conformance.verdict import Group, Terms, judge_group
 from mxemu.accumulation import EXACT, Accumulation
 from mxemu.array.packing import from_bytes, unpack_scales

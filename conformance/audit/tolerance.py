@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.adapter import load
 from conformance.arrays import Array
+from conformance.target import load
 from mxemu.errors import MxemuError
 
 Comparison = Callable[[Array, Array], Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.adapter import BLOCK_OPERATIONS, PRODUCT_OPERATIONS, parse_target
+from conformance.adapter import BLOCK_OPERATIONS, PRODUCT_OPERATIONS
 from conformance.notes import NOTES
 from conformance.report import baseline
 from conformance.report.baseline import FAILING
@@ -32,6 +32,7 @@ from conformance.report.words import (
     why,
 )
 from conformance.runner import Run
+from conformance.target import parse_target
 from mxemu import __version__
 from mxemu.clauses import CLAUSES
 from mxemu.errors import MxemuError

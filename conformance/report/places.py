@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from conformance.adapter import parse_target
 from conformance.runner import Run
+from conformance.target import parse_target
 from mxemu.errors import MxemuError
 
 

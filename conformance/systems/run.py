@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from conformance import known
-from conformance.adapter import function_of, requirements, system_folder, systems
+from conformance.adapter import function_of
 from conformance.diagnose import name_of
 from conformance.isolated import environment
 from conformance.report.json_report import record
 from conformance.runner import Filters, Request, Run, check, judge_of, requests
+from conformance.target import requirements, system_folder, systems
 from conformance.verdict import Group
 from conformance.worker import Worker
 from mxemu.errors import MxemuError

@@ -76,7 +76,7 @@ def setting(config: pytest.Config, name: str) -> str:
 @pytest.fixture(scope="session")
 def mxemu_adapter(request: pytest.FixtureRequest) -> Any:
     """The adapter that ``mxemu_subject`` names, loaded in this process."""
-    from conformance.adapter import load
+    from conformance.target import load
 
     target = setting(request.config, "mxemu_subject")
     if not target:

@@ -83,8 +83,8 @@ def wave(design: str, name: str, line: int, before: int, output: Path) -> None:
 
 def _design(target: str) -> Design:
     """The design of a port map."""
-    from conformance.adapter import parse_target
     from conformance.adapters.rtl import load
+    from conformance.target import parse_target
 
     if not is_rtl(target):
         raise MxemuError(f"{target!r} is no port map; expected a file that ends in .toml")
@@ -101,7 +101,7 @@ def _empty_run(subject: Design, target: str, level: str) -> Run:
 
 def is_rtl(target: str) -> bool:
     """Whether a TARGET is a port map."""
-    from conformance.adapter import parse_target
+    from conformance.target import parse_target
 
     return ".toml" in target and parse_target(target).kind == "rtl"
 
@@ -150,8 +150,8 @@ def prepare(target: str, run: Run, filters: Filters) -> Design:
 
 def places(target: str, subject: Design, run: Run, filters: Filters) -> list[str]:
     """Where the findings show in the simulation, one line each, with the command for a waveform."""
-    from conformance.adapter import parse_target
     from conformance.adapters.rtl import split
+    from conformance.target import parse_target
 
     where = parse_target(target).where
     found = []

@@ -20,10 +20,12 @@ from conformance.adapter import (
     Adapter,
     call,
     capabilities_of,
-    declared_profile,
-    load,
     or_rejected,
     parse,
+)
+from conformance.target import (
+    declared_profile,
+    load,
     parse_target,
     requirements,
     system_folder,
@@ -687,8 +689,8 @@ def test_a_block_that_gfloat_refuses_is_refused_whole_and_alone():
 
 def test_no_numpy_before_arrays_are_touched():
     program = (
-        "import sys; from conformance import adapter; adapter.parse_target('./x.py');"
-        "[(adapter.requirements(n), adapter.declared_profile(n)) for n in adapter.systems()];"
+        "import sys; from conformance import target; target.parse_target('./x.py');"
+        "[(target.requirements(n), target.declared_profile(n)) for n in target.systems()];"
         "sys.exit('numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

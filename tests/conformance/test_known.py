@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conformance import known
-from conformance.adapter import capabilities_of, load, systems
+from conformance.adapter import capabilities_of
 from conformance.known import Deviation
 from conformance.runner import Run
+from conformance.target import load, systems
 from conformance.verdict import Group
 from mxemu.clauses import CLAUSES
 from mxemu.cli import cli

@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner
 
 from conformance import isolated, known, system_pages
-from conformance.adapter import declared_profile, load, parse, requirements, system_folder, systems
+from conformance.adapter import parse
 from conformance.runner import Filters, Run, check
 from conformance.systems import run as results
 from conformance.systems.naming import NO_CODE, codes_of
+from conformance.target import declared_profile, load, requirements, system_folder, systems
 from conformance.worker import InProcess
 from mxemu.block import value_bits
 from mxemu.cli import cli

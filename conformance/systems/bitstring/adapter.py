@@ -9,7 +9,8 @@ import numpy as np
 from bitstring import Array
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile, or_rejected
+from conformance.adapter import or_rejected
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.profile import Overflow, Profile
 

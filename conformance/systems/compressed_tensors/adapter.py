@@ -20,9 +20,9 @@ from compressed_tensors.quantization.quant_scheme import PRESET_SCHEMES
 from compressed_tensors.quantization.utils import calculate_qparams
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
 from conformance.systems.naming import codes_of
 from conformance.systems.tensors import array_of, tensor_of
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.formats import block_format
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
+from conformance.target import declared_profile
 from mxemu.errors import MxemuError, Unsupported
 from mxemu.profile import Overflow, Profile, Rounding, ScaleCast
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
 from conformance.systems.microxcaling.adapter import ROUNDINGS
 from conformance.systems.tensors import array_of, tensor_of
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.formats import block_format
 from mxemu.profile import Profile

@@ -10,7 +10,8 @@ import numpy as np
 from gfloat import formats
 from numpy.typing import NDArray
 
-from conformance.adapter import REJECTED, declared_profile, or_rejected
+from conformance.adapter import REJECTED, or_rejected
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.profile import Overflow, Profile, Rounding
 

@@ -13,7 +13,7 @@ import numpy as np
 from gguf import GGMLQuantizationType, quants
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 
 MXFP4 = GGMLQuantizationType.MXFP4

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
 from conformance.systems.tensors import array_of, tensor_of
+from conformance.target import declared_profile
 from mxemu.errors import MxemuError, Unsupported
 from mxemu.formats import block_format
 from mxemu.profile import Profile, Rounding

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 
 DTYPES: dict[str, type[Any]] = {

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
 from conformance.systems.naming import codes_of
 from conformance.systems.tensors import array_of, tensor_of
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.formats import BlockFormat, block_format
 from mxemu.profile import Profile, Rounding

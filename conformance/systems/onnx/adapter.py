@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from conformance.adapter import declared_profile
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.profile import Overflow, Profile
 

@@ -11,7 +11,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as opset
 
-from conformance.adapter import declared_profile
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 
 TYPES = {

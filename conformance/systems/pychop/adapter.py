@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter import declared_profile
 from conformance.systems.naming import codes_of
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.formats import BlockFormat, block_format
 

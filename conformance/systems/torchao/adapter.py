@@ -16,8 +16,8 @@ from torchao.prototype.mx_formats.config import ScaleCalculationMode
 from torchao.prototype.mx_formats.constants import DTYPE_FP6_E2M3, DTYPE_FP6_E3M2
 from torchao.prototype.mx_formats.mx_tensor import to_dtype, to_mx
 
-from conformance.adapter import declared_profile
 from conformance.systems.tensors import array_of, tensor_of
+from conformance.target import declared_profile
 from mxemu.errors import Unsupported
 from mxemu.formats import block_format
 

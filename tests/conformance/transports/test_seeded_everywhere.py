@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.adapter import load
 from conformance.adapters import dumps
 from conformance.adapters.dumps import suite_inputs
 from conformance.runner import Filters, Run, check
+from conformance.target import load
 from conformance.verdict import Group
 from conformance.worker import Worker
 

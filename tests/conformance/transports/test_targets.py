@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.adapter import Target, parse_target, systems
 from conformance.adapters.dumps import is_dump
+from conformance.target import Target, parse_target, systems
 
 TARGETS = {
     "cmd:./dut --flag": Target("cmd", "./dut --flag"),

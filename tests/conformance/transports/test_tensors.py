@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.adapter import capabilities_of, load
+from conformance.adapter import capabilities_of
 from conformance.adapters.tensors import TensorAdapter, jax_adapter, torch_adapter, wrapped
 from conformance.arrays import BITS_DTYPES, VALUE_DTYPES
 from conformance.runner import Filters, Run, check
+from conformance.target import load
 from conformance.worker import InProcess
 from mxemu.errors import MxemuError, Unsupported
 from mxemu.profile import OCP
