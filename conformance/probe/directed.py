@@ -126,7 +126,8 @@ class Director:
         return sketch.dots()
 
     def _pick(self, below: frozenset[int]) -> int:
-        return int(self.rng.choice(sorted(below)))
+        places = sorted(below)
+        return places[int(self.rng.integers(len(places)))]
 
     def _lowest(self, place: int) -> int:
         """The smallest exponent of a power of two at a place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +74,13 @@ def codes_at(fmt: ElementFormat, exponents: Array, fractions: Array, signs: Arra
     return sign_bit(fmt, np.minimum(magnitudes, fmt.max_code), signs)
 
 
+@lru_cache(maxsize=1 << 16)
+def code_at(fmt: ElementFormat, exponent: int, fraction: int, sign: int) -> int:
+    """The code of one number; see `codes_at`. Questions are made of few numbers, each used many times."""
+    one = (np.array([given]) for given in (exponent, fraction, sign))
+    return int(codes_at(fmt, *one)[0])
+
+
 class Palette:
     """Products that the operands of a space can make.
 
@@ -116,13 +123,11 @@ class Palette:
     def product(self, exponent: int, first: int, second: int, sign: int = 0) -> Pair:
         """Codes of two elements with these fractions whose exponents have this sum."""
         left, right = self.split(exponent)
-        pair = [
-            int(codes_at(fmt, np.array([at]), np.array([fraction]), np.array([own]))[0])
-            for fmt, at, fraction, own in zip(
-                self.space.elements, (left, right), (first, second), (sign, 0), strict=True
-            )
-        ]
-        return Pair(*pair)
+        a, b = self.space.elements
+        return Pair(
+            code_at(a, left, first & ((1 << a.mantissa_bits) - 1), sign),
+            code_at(b, right, second & ((1 << b.mantissa_bits) - 1), 0),
+        )
 
     def random(
         self, rng: np.random.Generator, exponents: Array, plain: float = 0.0
