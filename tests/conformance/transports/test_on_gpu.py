@@ -67,4 +67,7 @@ def test_a_check_on_a_gpu_found_the_same(lane: str) -> None:
         assert [one[:2] for one in kept[operation]["causes"]] == [
             one[:2] for one in found["causes"]
         ]
-        assert kept[operation]["first"][:1] == found["first"][:1]
+        # The suite may have other cases by now, so no counts and no case; its rule stays.
+        assert [one[2].split()[0] for one in kept[operation]["first"]] == [
+            one[2].split()[0] for one in found["first"]
+        ]
