@@ -26,7 +26,7 @@ check: $(STAMP) ## set everything up, then check the installed ml_dtypes against
 
 .PHONY: test
 test: $(STAMP) ## run the tests
-	@$(PY) -m pytest -n $(JOBS)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal
 
 # What tests can use beyond their necessities: MMA-Sim is a peer of the dot products.
 EXTRAS := -e '.[dev,rtl,torch,jax,parquet,safetensors,cluster]' mmasim==2.1.1
