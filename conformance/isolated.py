@@ -14,6 +14,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,12 @@ from mxemu.errors import MxemuError
 
 READY = "ready"
 """The file that says that everything was installed; without it the environment is made again."""
+
+STEPS = ("Collecting", "Downloading", "Processing", "Building", "Installing")
+"""How the lines of pip begin that say what it is at."""
+
+EVERY = 5.0
+"""Seconds between two lines about it."""
 
 CODE = ("mxemu", "conformance")
 """What the subject's interpreter needs of ours; anything else that is installed here stays out of its sight."""
@@ -90,21 +98,50 @@ def _make(folder: Path, name: str, say: Callable[[str], None]) -> None:
     needed = requirements(name)
     say(f"making an environment for {name} in {folder}: {' '.join(needed)}")
     shutil.rmtree(folder, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(folder)], f"make an environment in {folder}")
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needed]
-    _run([str(_python(folder)), *install], f"install what {name} needs ({' '.join(needed)})")
+    _run([sys.executable, "-m", "venv", str(folder)], f"make an environment in {folder}", say)
+    install = ["-m", "pip", "install", "--disable-pip-version-check", *needed]
+    what = f"install what {name} needs ({' '.join(needed)})"
+    _run([str(_python(folder)), *install], what, say)
     (folder / READY).write_text("\n".join(needed) + "\n", encoding="utf-8")
 
 
-def _run(command: list[str], what: str) -> None:
-    """Run a command; what it printed becomes one line."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stderr or done.stdout).splitlines()
-        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-        raise MxemuError(
-            f"cannot {what}: {' '.join(errors)[:300] or f'exit status {done.returncode}'}"
-        )
+def _run(command: list[str], what: str, say: Callable[[str], None]) -> None:
+    """Run a command, and say now and then what it is at; a failure becomes one line."""
+    lines: list[str] = []
+    done = threading.Event()
+    teller = threading.Thread(target=_tell, args=(lines, done, say), daemon=True)
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        teller.start()
+        lines.extend(line.strip() for line in process.stdout)
+    done.set()
+    teller.join()
+    if process.returncode:
+        raise _failure(what, lines, process.returncode)
+
+
+def _tell(lines: list[str], done: threading.Event, say: Callable[[str], None]) -> None:
+    """The last step of a command and how long it has been running, until it is done."""
+    start = time.monotonic()
+    while not done.wait(EVERY):
+        step = next((line for line in reversed(lines) if line.startswith(STEPS)), "")
+        say(f"  {time.monotonic() - start:.0f} s  {step[:80]}".rstrip())
+
+
+def _failure(what: str, lines: list[str], status: int) -> MxemuError:
+    """What went wrong on one line: what the command calls errors, else its last words."""
+    if any("ensurepip" in line for line in lines):
+        hint = "on Debian and Ubuntu: apt install python3-venv"
+        return MxemuError(f"cannot {what}: {sys.executable} has no venv with pip", hint)
+    errors = [line for line in lines if line.startswith("ERROR")] or [one for one in lines if one]
+    return MxemuError(f"cannot {what}: {errors[-1][:200] if errors else f'exit status {status}'}")
 
 
 def _linked(folder: Path) -> Path:

@@ -6,6 +6,7 @@ pages are the same wherever they are made.
 
 from __future__ import annotations
 
+import ast
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,9 @@ ORDER = ("crash", "FAIL", "free", "unsupported", "pass")
 
 MATRIX = ("E5M2", "E4M3", "E3M2", "E2M3", "E2M1", "INT8", "E8M0")
 """The elements of the overview; a block format counts for its element."""
+
+EXACT = ", 0 pass"
+"""How a rule about where a group fails ends if nothing else lies there; no other is shown."""
 
 
 def pages(root: Path) -> dict[str, dict[str, Any]]:
@@ -46,6 +50,7 @@ def _read(path: Path) -> dict[str, Any]:
     result = json.loads(path.read_text(encoding="utf-8"))
     entries = tomllib.loads((path.parent / "known.toml").read_text(encoding="utf-8"))
     profile = (path.parent / "profile.toml").read_text(encoding="utf-8")
+    declared = tomllib.loads(profile)
     known = entries.get("deviation", [])
     return {
         "name": result["system"],
@@ -53,10 +58,18 @@ def _read(path: Path) -> dict[str, Any]:
         "python": result["python"],
         "machine": result["machine"],
         "requirements": result["requirements"],
-        "source": tomllib.loads(profile)["source"],
+        "source": declared["source"],
+        "called": _docstring(path.parent / "adapter.py"),
         "says": _comment(profile),
+        "left_out": declared.get("left_out", []),
         "reports": [_report(report, known) for report in result["reports"]],
     }
+
+
+def _docstring(path: Path) -> list[str]:
+    """The lines with which an adapter opens; what they say is for readers who do not open it."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.replace("``", "`").splitlines()
 
 
 def _comment(text: str) -> list[str]:
@@ -73,10 +86,12 @@ def _report(report: Record, known: Iterable[Record]) -> dict[str, Any]:
     own = [entry for entry in known if variant in entry.get("variants", [variant])]
     return {
         "target": f"{subject['name']}[{variant}]" if subject["variant"] else subject["name"],
+        "anchor": f"{subject['name']}{subject['variant'] or ''}",  # of the heading, as renderers make it
         "version": subject["version"],
         "mxemu": report["mxemu"],
         "level": report["level"],
         "declared": _profile(report["profiles"]["declared"]),
+        "found": _profile(report["profiles"]["found"]) if report["profiles"]["found"] else "",
         "counts": [(name, _number(groups, name)) for name in ORDER if _number(groups, name)],
         "carriers": _carriers(groups),
         "rows": list(_rows(groups)),
@@ -147,14 +162,14 @@ def _cell(groups: Iterable[Record], element: str) -> str:
 
 
 def _element(format_name: str) -> str:
-    """The element of a format by name: MXFP4_E2M1, MXINT8 and E2M1/E8M0/16 are three spellings."""
+    """The element of a format by name: MXFP4_E2M1, MXINT8, NVFP4 and E2M1/E8M0/16 are four spellings."""
     head = format_name.partition("/")[0]
-    return "INT8" if head == "MXINT8" else head.rpartition("_")[2]
+    return {"MXINT8": "INT8", "NVFP4": "E2M1"}.get(head, head.rpartition("_")[2])
 
 
 def _deviation(entry: Record, groups: Iterable[Record]) -> dict[str, Any]:
     """An entry of a ``known.toml`` with the simplest case of the first group that shows it."""
-    matching = [group for group in groups if _matches(entry, group)]
+    matching = [group for group in groups if matches(entry, group)]
     clusters = [cluster for group in matching for cluster in group["clusters"]]
     judged = [cluster for cluster in clusters if cluster["verdict"] == entry["verdict"]]
     examples = {cluster["clause"]: _line(cluster) for cluster in reversed(judged)}
@@ -165,12 +180,14 @@ def _deviation(entry: Record, groups: Iterable[Record]) -> dict[str, Any]:
         "examples": list(reversed(examples.values())),
         "themes": themes,
         "first": " from ".join(matching[0][key] for key in ("format", "carrier")) if themes else "",
+        "rules": _rules(matching[0]) if themes else [],
         "note": _note(entry, matching),
     }
     return {"asked": "", "cause": "", **entry, **shown}
 
 
-def _matches(entry: Record, group: Record) -> bool:
+def matches(entry: Record, group: Record) -> bool:
+    """Whether a group deviates as an entry of a ``known.toml`` says."""
     return (
         entry["operation"] == group["operation"]
         and group["format"] in entry["formats"]
@@ -185,6 +202,11 @@ def _cause(group: Record) -> str:
     """The first hypothesis that explains every judged case."""
     judged = group["hypotheses"][: int(group["judged"])]
     return next((one["name"] for one in judged if one["explains"] == one["of"]), "")
+
+
+def _rules(group: Record) -> list[str]:
+    """Where a group fails, as far as that is all that lies there."""
+    return [rule for rule in group["rules"] if rule.endswith(EXACT)]
 
 
 def _note(entry: Record, groups: Iterable[Record]) -> str:

@@ -11,7 +11,9 @@ import argparse
 import json
 import platform
 import sys
+import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -19,12 +21,13 @@ import numpy as np
 
 from conformance import known
 from conformance.adapter import function_of
-from conformance.diagnose import name_of
 from conformance.isolated import environment
 from conformance.report.json_report import record
 from conformance.runner import Filters, Request, Run, check, judge_of, requests
+from conformance.system_pages import matches
 from conformance.target import requirements, system_folder, systems
 from conformance.verdict import Group
+from conformance.why.diagnose import name_of
 from conformance.worker import Worker
 from mxemu.errors import MxemuError
 
@@ -49,10 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             found = result(name, options.date, options.level)
         except MxemuError as error:
-            print(f"{name}: {error}", file=sys.stderr)
+            _say(f"{name}: {' '.join([str(error), *error.hint.split()])}")
             problems += 1
             continue
         problems += sum(bool(_problem(report)) for report in found["reports"])
+        for line in unused(name, found["reports"]):
+            _say(f"{name}: {line}")
+            problems += 1
         if not options.dry:
             (system_folder(name) / RESULT).write_text(text_of(found), encoding="utf-8")
     return min(problems, 1)
@@ -171,6 +177,36 @@ def summary(target: str, report: dict[str, Any]) -> str:
 def _problem(report: dict[str, Any]) -> list[str]:
     found = report["known"]
     return [f"new: {one}" for one in found["new"]] + [f"stale: {one}" for one in found["stale"]]
+
+
+def unused(name: str, reports: list[dict[str, Any]]) -> list[str]:
+    """Entries of a ``known.toml`` that nothing was held against: for a variant that is not there, or never met.
+
+    A report names the entries that it did not meet. It cannot know of those for other variants, or of what is asked
+    for besides the declared profile where nothing is.
+    """
+    text = (system_folder(name) / "known.toml").read_text(encoding="utf-8")
+    variants = [report["subject"]["variant"] or known.BASE for report in reports]
+    entries = enumerate(tomllib.loads(text).get("deviation", []), 1)
+    return [line for number, entry in entries for line in _unused(number, entry, variants, reports)]
+
+
+def _unused(
+    number: int, entry: dict[str, Any], variants: list[str], reports: list[dict[str, Any]]
+) -> Iterator[str]:
+    """What is to be said of one entry."""
+    for variant in entry.get("variants", variants):
+        if variant not in variants:
+            yield f"entry {number} of known.toml is for {variant}, which is no variant"
+    if not any(_shows(entry, report) for report in reports):
+        yield f"entry {number} of known.toml matches nothing: {entry['reason'][:80]}"
+
+
+def _shows(entry: dict[str, Any], report: dict[str, Any]) -> bool:
+    """Whether some group of a report deviates as an entry says."""
+    variant = report["subject"]["variant"] or known.BASE
+    here = variant in entry.get("variants", [variant])
+    return here and any(matches(entry, group) for group in report["groups"])
 
 
 def _say(line: str) -> None:

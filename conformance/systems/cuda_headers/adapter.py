@@ -1,13 +1,16 @@
 """CUDA's conversion headers, compiled for the host by the C++ compiler that is installed.
 
-The subject itself has FP8, which rounds one way and overflows either way, and E8M0, rounded up. Its variants are FP6
-and FP4, which take a rounding and always saturate, and E8M0 cut to the power of two below.
+The subject itself has FP8, which rounds one way and overflows either way, and E8M0, rounded up. Its variants are
+``narrow`` (FP6 and FP4, which take a rounding and always saturate), ``e8m0_down`` and ``e8m0_nearest`` (E8M0 cut to
+the power of two below, or rounded to the closer one), ``pairs`` and ``narrow_pairs`` (the functions for two numbers at
+once) and ``half`` (binary16 on both sides).
 """
 
 from __future__ import annotations
 
 import ctypes
 import subprocess
+import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +26,7 @@ from mxemu.profile import Overflow, Profile, Rounding, ScaleCast
 FORMATS = {
     name: number for number, name in enumerate(("E4M3", "E5M2", "E3M2", "E2M3", "E2M1", "E8M0"))
 }
-CARRIERS = {"float64": 0, "float32": 1, "uint16": 2}
+CARRIERS = {"float64": 0, "float32": 1, "uint16": 2, "float16": 3}
 # The members of cudaRoundMode.
 ROUNDINGS = {
     Rounding.TIES_TO_EVEN: 0,
@@ -31,10 +34,16 @@ ROUNDINGS = {
     Rounding.TOWARD_POSITIVE: 2,
     Rounding.TOWARD_NEGATIVE: 3,
 }
-SCALE_CASTS = {ScaleCast.TOWARD_ZERO: 1, ScaleCast.TOWARD_POSITIVE: 2}
-NUMBERS = ["binary64", "binary32", "bfloat16"]
+SCALE_CASTS = {
+    ScaleCast.TIES_TO_AWAY: 0,
+    ScaleCast.TOWARD_ZERO: 1,
+    ScaleCast.TOWARD_POSITIVE: 2,
+}
+SCALED = ["binary64", "binary32", "bfloat16"]
+"""Carriers of the conversions to E8M0; there is none from binary16."""
+
+NUMBERS = [*SCALED, "binary16"]
 NARROW = ["E3M2", "E2M3", "E2M1"]
-E8M0_DOWN = {"preset": "ocp", "scale_cast": "toward-zero", "scale_negative": "magnitude"}
 PACKAGE = "nvidia-cuda-runtime"
 
 
@@ -59,37 +68,60 @@ def _built() -> ctypes.CDLL:
 
 LIBRARY = _built()
 
+
+def _fp8(carriers: list[str]) -> dict[str, Any]:
+    return {
+        "formats": ["E4M3", "E5M2"],
+        "carriers": carriers,
+        "overflows": ["SATURATE", "OVERFLOW"],
+    }
+
+
+def _narrow() -> dict[str, Any]:
+    roundings = [rounding.name for rounding in ROUNDINGS]
+    offer = {"formats": NARROW, "carriers": NUMBERS, "roundings": roundings}
+    return {"operations": {"encode": offer}}
+
+
+def _e8m0(scale_cast: ScaleCast) -> dict[str, Any]:
+    """The record of a variant that converts to E8M0 with another rounding."""
+    profile = {"preset": "ocp", "scale_cast": scale_cast.value, "scale_negative": "magnitude"}
+    offer = {"formats": ["E8M0"], "carriers": SCALED, "overflows": ["SATURATE", "OVERFLOW"]}
+    return {"operations": {"encode": offer}, "profile": profile}
+
+
 name = "cuda_headers"
 version = metadata.version(PACKAGE)
 capabilities = {
     "operations": {
-        "encode": {
-            "formats": ["E4M3", "E5M2", "E8M0"],
-            "carriers": NUMBERS,
-            "overflows": ["SATURATE", "OVERFLOW"],
-        },
+        "encode": {**_fp8(SCALED), "formats": ["E4M3", "E5M2", "E8M0"]},
         "decode": {"formats": list(FORMATS), "carriers": ["bfloat16"]},
     },
     "profile": declared_profile("cuda_headers"),
     "variants": {
-        "narrow": {
+        "half": {
             "operations": {
-                "encode": {
-                    "formats": NARROW,
-                    "carriers": NUMBERS,
-                    "roundings": [rounding.name for rounding in ROUNDINGS],
-                }
+                "encode": _fp8(["binary16"]),
+                "decode": {"formats": list(FORMATS)[:-1], "carriers": ["binary16"]},
             }
         },
-        "e8m0_down": {
-            "operations": {"encode": {"formats": ["E8M0"], "carriers": NUMBERS}},
-            "profile": E8M0_DOWN,
+        "narrow": _narrow(),
+        "pairs": {
+            "operations": {
+                "encode": _fp8(NUMBERS),
+                "decode": {"formats": list(FORMATS), "carriers": ["bfloat16"]},
+            }
         },
+        "narrow_pairs": _narrow(),
+        "e8m0_down": _e8m0(ScaleCast.TOWARD_ZERO),
+        "e8m0_nearest": _e8m0(ScaleCast.TIES_TO_AWAY),
     },
 }
 
 
-def encode(values: NDArray[Any], element: str, profile: Profile) -> NDArray[np.uint8]:
+def encode(
+    values: NDArray[Any], element: str, profile: Profile, pairs: int = 0
+) -> NDArray[np.uint8]:
     """One call for the array."""
     scale = element == "E8M0"
     rounding = SCALE_CASTS.get(profile.scale_cast) if scale else ROUNDINGS.get(profile.rounding)
@@ -97,7 +129,8 @@ def encode(values: NDArray[Any], element: str, profile: Profile) -> NDArray[np.u
         raise Unsupported(f"the headers have no such conversion for {element}")
     given = np.ascontiguousarray(values)
     codes = np.empty(len(given), dtype=np.uint8)
-    LIBRARY.encode(
+    function = LIBRARY.encode_pairs if pairs else LIBRARY.encode
+    function(
         given.ctypes.data_as(ctypes.c_void_p),
         ctypes.c_size_t(len(given)),
         CARRIERS[given.dtype.name],
@@ -111,12 +144,53 @@ def encode(values: NDArray[Any], element: str, profile: Profile) -> NDArray[np.u
 
 def decode(codes: NDArray[Any], element: str) -> NDArray[np.uint16]:
     """The bits of bfloat16."""
+    return _decoded("decode", codes, element)
+
+
+def _decoded(function: str, codes: NDArray[Any], element: str) -> NDArray[np.uint16]:
+    """The bits of bfloat16 or binary16, as the function has them."""
     given = np.ascontiguousarray(codes, dtype=np.uint8)
     bits = np.empty(len(given), dtype=np.uint16)
-    LIBRARY.decode(
+    getattr(LIBRARY, function)(
         given.ctypes.data_as(ctypes.c_void_p),
         ctypes.c_size_t(len(given)),
         FORMATS[element],
         bits.ctypes.data_as(ctypes.c_void_p),
     )
     return bits
+
+
+class _Half:
+    """Binary16 on both sides."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+    encode = staticmethod(encode)
+
+    def decode(self, codes: NDArray[Any], element: str) -> NDArray[np.float16]:
+        """Numbers of binary16."""
+        return _decoded("decode_half", codes, element).view(np.float16)
+
+
+class _Pairs:
+    """The functions for two numbers at once."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+
+    def encode(self, values: NDArray[Any], element: str, profile: Profile) -> NDArray[np.uint8]:
+        """See `encode`."""
+        return encode(values, element, profile, pairs=1)
+
+    def decode(self, codes: NDArray[Any], element: str) -> NDArray[np.uint16]:
+        """The bits of bfloat16."""
+        return _decoded("decode_pairs", codes, element)
+
+
+def variant(chosen: str) -> Any:
+    """The adapter of a variant; those that only differ in what they offer are this module."""
+    if "pairs" in chosen:
+        return _Pairs()
+    return _Half() if chosen == "half" else sys.modules[__name__]

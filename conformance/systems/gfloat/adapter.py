@@ -1,7 +1,12 @@
-"""gfloat: its array functions for elements, its block functions for blocks."""
+"""gfloat: its array functions for elements, its block functions for blocks.
+
+Its variant ``scalar`` calls the functions for one number, which are the ones that its documentation defines formats
+with.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from importlib.metadata import version as version_of
 from typing import Any
 
@@ -53,14 +58,26 @@ capabilities = {
         "dequantize": {"formats": list(BLOCKS), "carriers": ["binary64"]},
     },
     "profile": declared_profile("gfloat"),
+    "variants": {
+        "scalar": {
+            "operations": {
+                "encode": {
+                    "formats": list(ELEMENTS),
+                    "carriers": ["binary64"],
+                    "roundings": ROUNDINGS,
+                    "overflows": ["SATURATE", "OVERFLOW"],
+                },
+                "decode": {"formats": list(ELEMENTS), "carriers": ["binary64"]},
+            }
+        }
+    },
 }
 
 
 def encode(values: NDArray[Any], element: str, profile: Profile) -> NDArray[Any]:
     """Round, then encode, in the dtype of the values."""
     info, mode = _info(ELEMENTS, element), _mode(profile)
-    # Formats without Inf and NaN have only one way to treat overflow; without ``sat`` gfloat raises for it.
-    saturate = profile.overflow is Overflow.SATURATE or info.num_nans == 0
+    saturate = _saturates(profile, info)
 
     def encoded(part: NDArray[Any]) -> NDArray[Any]:
         codes: NDArray[Any] = gfloat.encode_ndarray(
@@ -113,3 +130,39 @@ def _mode(profile: Profile) -> Any:
     if profile.rounding not in MODES:
         raise Unsupported(f"gfloat has no rounding {profile.rounding.name}")
     return MODES[profile.rounding]
+
+
+def _saturates(profile: Profile, info: Any) -> bool:
+    """Formats without Inf and NaN have only one way to treat overflow; without ``sat`` gfloat raises for it."""
+    return profile.overflow is Overflow.SATURATE or info.num_nans == 0
+
+
+class _Scalar:
+    """`round_float`, `encode_float` and `decode_float` for one number after the other."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+
+    def encode(self, values: NDArray[Any], element: str, profile: Profile) -> NDArray[Any]:
+        """Round, then encode; a number that either step refuses is rejected."""
+        info, mode = _info(ELEMENTS, element), _mode(profile)
+        saturate = _saturates(profile, info)
+        codes = np.full(len(values), REJECTED, dtype=np.int64)
+        for place, value in enumerate(values.tolist()):
+            with contextlib.suppress(ValueError, AssertionError):
+                rounded = gfloat.round_float(info, value, mode, saturate)
+                codes[place] = gfloat.encode_float(info, rounded)
+        return codes
+
+    def decode(self, codes: NDArray[Any], element: str) -> NDArray[np.float64]:
+        """The number that a code stands for."""
+        info = _info(ELEMENTS, element)
+        decoded = [gfloat.decode_float(info, code).fval for code in codes.tolist()]
+        return np.array(decoded, dtype=np.float64)
+
+
+def variant(chosen: str) -> _Scalar:
+    """The adapter of a variant; there is one."""
+    assert chosen == "scalar"
+    return _Scalar()

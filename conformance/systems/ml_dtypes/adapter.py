@@ -1,4 +1,8 @@
-"""ml_dtypes: NumPy casts, rounding ties to even. There is nothing to choose, so no function takes a profile."""
+"""ml_dtypes: NumPy casts, rounding ties to even. There is nothing to choose, so no function takes a profile.
+
+The subject itself casts arrays; its variant ``scalar`` makes one number at a time from Python floats, which is other
+code.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,14 @@ capabilities = {
         "decode": {"formats": list(DTYPES), "carriers": ["binary32"]},
     },
     "profile": declared_profile("ml_dtypes"),
+    "variants": {
+        "scalar": {
+            "operations": {
+                "encode": {"formats": list(DTYPES), "carriers": ["binary64"]},
+                "decode": {"formats": list(DTYPES), "carriers": ["binary64"]},
+            }
+        }
+    },
 }
 
 
@@ -58,3 +70,28 @@ def _dtype(element: str) -> type[Any]:
     if element not in DTYPES:
         raise Unsupported(f"ml_dtypes has no type for {element}")
     return DTYPES[element]
+
+
+class _Scalar:
+    """Numbers of ml_dtypes' own types, one at a time."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+
+    def encode(self, values: NDArray[Any], element: str) -> NDArray[np.uint8]:
+        """Make a number from each Python float."""
+        dtype = _dtype(element)
+        made = [dtype(value) for value in values.tolist()]
+        return np.array(made, dtype=dtype).view(np.uint8)
+
+    def decode(self, codes: NDArray[Any], element: str) -> NDArray[np.float64]:
+        """Make a Python float from each number."""
+        numbers = codes.astype(np.uint8).view(_dtype(element))
+        return np.array([float(number) for number in numbers], dtype=np.float64)
+
+
+def variant(chosen: str) -> _Scalar:
+    """The adapter of a variant; there is one."""
+    assert chosen == "scalar"
+    return _Scalar()

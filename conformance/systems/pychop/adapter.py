@@ -1,17 +1,21 @@
-"""pychop: its NumPy code, and its PyTorch front end, which calls that and chooses block sizes of its own.
+"""pychop: its NumPy code, and its front ends for PyTorch, JAX and TensorFlow, which call that in their own ways.
 
-pychop returns element values and a scale for each block, no codes; `conformance.systems.naming` names them.
+pychop returns element values and a scale for each block, no codes; `conformance.systems.naming` names them. The
+variants ``torch``, ``jax`` and ``tensorflow`` are the front ends; ``ragged`` has rows of a whole block and a partial
+one.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from importlib.metadata import version as version_of
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conformance.systems import ragged
 from conformance.systems.naming import codes_of
 from conformance.target import declared_profile
 from mxemu.errors import Unsupported
@@ -31,29 +35,31 @@ NAMES = {
 }
 ELEMENTS = {block_format(name).element.name: called for name, called in NAMES.items()}
 BLOCKS = [*NAMES, "E2M1/E8M0/16", "E4M3/E8M0/64"]
-RAGGED = {"formats": ["MXFP8_E4M3", "MXFP4_E2M1"], "carriers": ["binary32"]}
-BESIDE = 8
-"""Columns of zeros that the variant ragged puts behind each row, so that its width is no multiple of the block size."""
+FRONT = ["MXFP8_E4M3", "MXINT8", "E2M1/E8M0/16"]
+"""What the variants jax and tensorflow offer; every format takes the same way through them."""
+
+CARRIERS = ["binary64", "binary32"]
+
+
+def _faked(formats: list[str], carriers: list[str]) -> dict[str, Any]:
+    """The record of a variant."""
+    return {"operations": {"fake_quantize": {"formats": formats, "carriers": carriers}}}
+
 
 name = "pychop"
 version = version_of("pychop")
 capabilities = {
     "operations": {
-        "quantize": {"formats": BLOCKS, "carriers": ["binary32", "binary64"]},
-        "fake_quantize": {"formats": BLOCKS, "carriers": ["binary32", "binary64"]},
+        "quantize": {"formats": BLOCKS, "carriers": CARRIERS},
+        "fake_quantize": {"formats": BLOCKS, "carriers": CARRIERS},
     },
     "profile": declared_profile("pychop"),
     "k": [16, 64],
     "variants": {
-        "torch": {
-            "operations": {
-                "fake_quantize": {
-                    "formats": BLOCKS,
-                    "carriers": ["binary32", "binary64", "bfloat16"],
-                }
-            }
-        },
-        "ragged": {"operations": {"fake_quantize": RAGGED}},
+        "torch": _faked(BLOCKS, [*CARRIERS, "bfloat16"]),
+        "jax": _faked(FRONT, [*CARRIERS, "bfloat16"]),
+        "tensorflow": _faked(FRONT, [*CARRIERS, "bfloat16"]),
+        "ragged": _faked(ragged.FORMATS, CARRIERS),
     },
 }
 
@@ -96,19 +102,68 @@ class _Torch:
         return array_of(quantized)
 
 
-class _Ragged:
-    """Rows of a block and some zeros: what stands in a row should not change what comes of another."""
+class _Jax:
+    """The same by way of arrays of JAX."""
 
     name = name
     version = version
     capabilities = capabilities
 
     def fake_quantize(self, values: NDArray[Any], format_name: str) -> NDArray[Any]:
-        """The columns of the blocks, from an array that is `BESIDE` columns wider."""
-        wide = np.pad(values, ((0, 0), (0, BESIDE)))
-        return fake_quantize(wide, format_name)[:, : values.shape[1]]
+        """`mx_quantize` of an array, with the types of 64 bits switched on."""
+        import jax
+        import jax.numpy as jnp
+
+        # Else binary64 becomes binary32 before pychop sees it.
+        jax.config.update("jax_enable_x64", True)
+        fmt = block_format(format_name)
+        given = jnp.asarray(values)
+        if values.dtype == np.uint16:
+            given = jax.lax.bitcast_convert_type(given, jnp.bfloat16)
+        quantized = mx_quantize(given, format=_name(fmt), block_size=fmt.k)
+        if values.dtype == np.uint16:  # comes back as binary32; its numbers have no more bits
+            quantized = jax.lax.bitcast_convert_type(quantized.astype(jnp.bfloat16), jnp.uint16)
+        return np.asarray(quantized)
 
 
-def variant(chosen: str) -> _Torch | _Ragged:
+class _TensorFlow:
+    """The same by way of tensors of TensorFlow, for which pychop makes a layer of Keras."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+
+    def fake_quantize(self, values: NDArray[Any], format_name: str) -> NDArray[Any]:
+        """`mx_quantize` of a tensor; the values are taken to the type of the input if they come back in another."""
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import tensorflow as tf
+
+        fmt = block_format(format_name)
+        brain = values.dtype == np.uint16
+        given = tf.bitcast(values, tf.bfloat16) if brain else tf.convert_to_tensor(values)
+        found = mx_quantize(given, format=_name(fmt), block_size=fmt.k)
+        found = tf.cast(found, given.dtype)
+        return (tf.bitcast(found, tf.uint16) if brain else found).numpy()
+
+
+class _Ragged:
+    """Rows of a whole block and a partial one."""
+
+    name = name
+    version = version
+    capabilities = capabilities
+
+    def fake_quantize(self, values: NDArray[Any], format_name: str) -> NDArray[Any]:
+        """`mx_quantize` in blocks of 32."""
+        called = _name(block_format(format_name))
+
+        def quantized(rows: NDArray[Any]) -> NDArray[Any]:
+            return mx_quantize(rows, format=called, block_size=ragged.WIDE)
+
+        return ragged.in_ragged_rows(quantized, values)
+
+
+def variant(chosen: str) -> Any:
     """The adapter of a variant."""
-    return _Torch() if chosen == "torch" else _Ragged()
+    known = {"torch": _Torch, "jax": _Jax, "tensorflow": _TensorFlow, "ragged": _Ragged}
+    return known[chosen]()
