@@ -14,17 +14,9 @@ rejects them is said to be too strict.
 
 from __future__ import annotations
 
-from conformance.audit.answers import (
-    AUDITED,
-    MOST_BLOCKS,
-    Answer,
-    Inputs,
-    answer,
-    given_inputs,
-    trivial,
-    usual_inputs,
-)
-from conformance.audit.files import read_arrays
+from conformance.audit.answers import Answer, answer, trivial
+from conformance.audit.files import read_arrays, save_arrays
+from conformance.audit.inputs import AUDITED, MOST_BLOCKS, Inputs, given_inputs, usual_inputs
 from conformance.audit.node import audit_node
 from conformance.audit.power import Audit, Class, audit
 from conformance.audit.report import render_json, render_text
@@ -46,6 +38,7 @@ __all__ = [
     "read_arrays",
     "render_json",
     "render_text",
+    "save_arrays",
     "trivial",
     "usual_inputs",
 ]

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
-import mxemu
-from conformance.adapter import PRODUCT_OPERATIONS, pair_of
+from conformance.adapter import PRODUCT_OPERATIONS
 from conformance.arrays import Array, as_values
+from conformance.audit.inputs import OF_NUMBERS, Inputs
 from conformance.zoo import reference
 from conformance.zoo.reference import Reference
 from mxemu.accumulation import EXACT
-from mxemu.errors import BadShape, MxemuError
-from mxemu.formats import E8M0, BlockFormat, ElementFormat, FloatFormat, element
+from mxemu.formats import E8M0, BlockFormat, ElementFormat, FloatFormat
 from mxemu.formats import block_format as find_block_format
 from mxemu.profile import OCP
 from mxemu.scalar import decode
 
-AUDITED = ("encode", "decode", "quantize", "dequantize", "fake_quantize", "dot", "matmul")
-"""Operations whose tests can be audited; decode takes codes, dequantize blocks."""
-
-SEED = 20260101
-"""Of the numbers that stand for a test's inputs where none are given."""
-
-MOST_BLOCKS = 128
-"""Blocks, or rows of a dot product, that are looked at unless more are asked for."""
+OF_CODES = ("encode", "encode-scaled", "quantize")
+"""Operations whose results are codes."""
 
 
 @dataclass(frozen=True)
@@ -51,138 +44,6 @@ class Answer:
         return found.reshape(len(found), -1).any(axis=1)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What a test gives to the implementation.
-
-    Attributes
-    ----------
-    operation, format : str
-        ``format`` names an element format, a block format, or a pair of them.
-    arrays : tuple of ndarray
-        Rows of k numbers (quantize, fake_quantize), numbers (encode), codes (decode), scales and codes (dequantize), or
-        two matrices of numbers (dot, matmul), which are quantized before they are multiplied.
-    carrier : str
-    left_out : int
-        Rows that were given and are not looked at.
-    """
-
-    operation: str
-    format: str
-    arrays: tuple[Array, ...]
-    carrier: str = "binary32"
-    left_out: int = 0
-
-    @property
-    def rows(self) -> int:
-        return len(self.arrays[0])
-
-    @cached_property
-    def operands(self) -> tuple[mxemu.Blocks, mxemu.Blocks]:
-        """The operands of a product, quantized by the default profile."""
-        first, second = (
-            mxemu.quantize(array, name)
-            for array, name in zip(self.arrays, pair_of(self.format), strict=True)
-        )
-        return first, second
-
-
-def given_inputs(
-    operation: str, format_name: str, data: Mapping[str, Array], most: int = MOST_BLOCKS
-) -> Inputs:
-    """The user's arrays in the form that an operation takes.
-
-    Parameters
-    ----------
-    operation, format_name : str
-    data : mapping
-        Arrays by name, in order: one of numbers or codes; ``scales`` and ``codes`` for dequantize; ``a`` and ``b`` for
-        products, whose last axis is multiplied.
-    most : int
-        Rows that are kept.
-
-    Raises
-    ------
-    BadShape, MxemuError
-    """
-    arrays = [np.asarray(array) for array in data.values()]
-    wanted = 2 if operation in (*PRODUCT_OPERATIONS, "dequantize") else 1
-    if len(arrays) != wanted:
-        names = {"dequantize": "scales and codes"}.get(
-            operation, "a and b" if wanted == 2 else "one array"
-        )
-        raise BadShape(f"{len(arrays)} arrays for {operation}; expected {names}")
-    carrier = "binary32"
-    if operation not in ("decode", "dequantize"):
-        carrier = _carrier(arrays[0])
-    shaped = _shaped(operation, format_name, arrays)
-    if operation in PRODUCT_OPERATIONS:
-        most = max(1, most // 4)
-    kept = tuple(array[:most] for array in shaped)
-    return Inputs(operation, format_name, kept, carrier, max(len(shaped[0]) - most, 0))
-
-
-def _carrier(array: Array) -> str:
-    names = {"float64": "binary64", "float32": "binary32", "float16": "binary16"}
-    if array.dtype.name not in names:
-        raise MxemuError(f"inputs of dtype {array.dtype}; expected one of {', '.join(names)}")
-    return names[array.dtype.name]
-
-
-def _shaped(operation: str, format_name: str, arrays: list[Array]) -> list[Array]:
-    """Rows of one block each, or rows of K."""
-    match operation:
-        case "encode" | "decode":
-            return [arrays[0].reshape(-1)]
-        case "dequantize":
-            k = find_block_format(format_name).k
-            return [arrays[0].reshape(-1), _in_rows(arrays[1], k)]
-        case "quantize" | "fake_quantize":
-            return [_in_rows(arrays[0], find_block_format(format_name).k)]
-        case _:
-            k = find_block_format(pair_of(format_name)[0]).k
-            for array in arrays:
-                if array.ndim != 2 or array.shape[1] % k:
-                    raise BadShape(
-                        f"operand of shape {array.shape}; expected rows of a multiple of k = {k}"
-                    )
-            if arrays[0].shape[1] != arrays[1].shape[1]:
-                raise BadShape(
-                    f"K = {arrays[0].shape[1]} and {arrays[1].shape[1]}; expected one length"
-                )
-            if operation == "dot" and len(arrays[0]) != len(arrays[1]):
-                raise BadShape(f"{len(arrays[0])} and {len(arrays[1])} rows; expected as many")
-            return [array.astype(np.float32) for array in arrays]
-
-
-def _in_rows(array: Array, k: int) -> Array:
-    if array.shape[-1:] == () or array.shape[-1] % k:
-        raise BadShape(f"last axis of {array.shape}; expected a multiple of k = {k} (MX-6.3-MECH)")
-    return array.reshape(-1, k)
-
-
-def usual_inputs(operation: str, format_name: str) -> Inputs:
-    """What most tests use: numbers from a normal distribution, without a special one among them."""
-    rng = np.random.Generator(np.random.Philox(key=SEED))
-    if operation in PRODUCT_OPERATIONS:
-        k = find_block_format(pair_of(format_name)[0]).k
-        a, b = (rng.standard_normal((16, 4 * k)).astype(np.float32) for _ in range(2))
-        return Inputs(operation, format_name, (a, b))
-    if operation == "encode":
-        return Inputs(operation, format_name, (rng.standard_normal(1024).astype(np.float32),))
-    if operation == "decode":
-        numbers = rng.standard_normal(1024).astype(np.float32)
-        return Inputs(operation, format_name, (mxemu.encode(numbers, format_name),))
-    fmt = find_block_format(format_name)
-    numbers = rng.standard_normal((32, fmt.k)).astype(np.float32)
-    if operation == "dequantize":
-        blocks = mxemu.quantize(numbers, fmt)
-        return Inputs(
-            operation, fmt.name, (blocks.scales.reshape(-1), blocks.codes.reshape(-1, fmt.k))
-        )
-    return Inputs(operation, fmt.name, (numbers,))
-
-
 def answer(member: Reference, inputs: Inputs) -> Answer:
     """What a member of the zoo, or the reference, gives."""
     with np.errstate(all="ignore"):
@@ -191,7 +52,7 @@ def answer(member: Reference, inputs: Inputs) -> Answer:
 
 def _encoded(member: Reference, inputs: Inputs) -> Answer:
     codes = member.encode(inputs.arrays[0], inputs.format, OCP)
-    return Answer(_values_of(codes, element(inputs.format)), codes)
+    return Answer(_meant(codes, inputs), codes)
 
 
 def _decoded(member: Reference, inputs: Inputs) -> Answer:
@@ -199,11 +60,16 @@ def _decoded(member: Reference, inputs: Inputs) -> Answer:
     return Answer(values.astype(np.float64), values)
 
 
+def _encoded_scaled(member: Reference, inputs: Inputs) -> Answer:
+    values, scales = inputs.arrays
+    codes = member.encode_scaled(values, scales, inputs.format, OCP)
+    return Answer(_meant(codes, inputs), codes)
+
+
 def _quantized(member: Reference, inputs: Inputs) -> Answer:
     scales, codes = _blocks(member, inputs)
-    return Answer(
-        _scaled(scales, codes, find_block_format(inputs.format)), np.column_stack([scales, codes])
-    )
+    rows = np.column_stack([scales, codes])
+    return Answer(_meant(rows, inputs), rows)
 
 
 def _blocks(member: Reference, inputs: Inputs) -> tuple[Array, Array]:
@@ -271,11 +137,11 @@ def _multiplied(member: Reference, inputs: Inputs) -> Answer:
 _ANSWERS: Mapping[str, Callable[[Reference, Inputs], Answer]] = {
     "encode": _encoded,
     "decode": _decoded,
+    "encode-scaled": _encoded_scaled,
     "quantize": _quantized,
     "dequantize": _dequantized,
     "fake_quantize": _there_and_back,
-    "dot": _multiplied,
-    "matmul": _multiplied,
+    **dict.fromkeys(PRODUCT_OPERATIONS, _multiplied),
 }
 
 
@@ -306,6 +172,16 @@ def _scaled(scales: Array, codes: Array, fmt: BlockFormat) -> Array:
         return _values_of(codes, fmt.element) * _values_of(scales, fmt.scale)[:, None]
 
 
+def _meant(codes: Array, inputs: Inputs) -> Array:
+    """The numbers that codes, or rows of a scale and codes, stand for."""
+    if inputs.operation == "encode":
+        return _values_of(codes, inputs.element)
+    fmt = find_block_format(inputs.format)
+    if inputs.operation == "quantize":
+        return _scaled(codes[:, 0], codes[:, 1:], fmt)
+    return _scaled(inputs.arrays[1], codes[:, None], fmt)[:, 0]
+
+
 def trivial(inputs: Inputs, right: Answer) -> Iterator[tuple[str, str, Answer]]:
     """Results that no kernel should give: name, what it is, and the answer."""
     values = right.values
@@ -315,30 +191,20 @@ def trivial(inputs: Inputs, right: Answer) -> Iterator[tuple[str, str, Answer]]:
     dropped = values.copy()
     dropped[-1] = 0
     yield "last-row-dropped", "zeros where the last block or row belongs", Answer(dropped, values)
-    if inputs.operation in ("encode", "quantize", "fake_quantize"):
-        untouched = _numbers(inputs)
-        yield "not-quantized", "the inputs as they are", Answer(untouched, untouched)
-    yield from _one_off(inputs, right)
+    if inputs.operation in OF_NUMBERS:
+        yield "not-quantized", "the inputs as they are", Answer(inputs.numbers, values)
+    if inputs.operation in OF_CODES:
+        moved = _meant(_next_codes(inputs, right.bits), inputs)
+        yield "one-code-off", "every code is the next one", Answer(moved, values)
+    yield "doubled", "every result is twice as large", Answer(2 * values, values)
 
 
-def _numbers(inputs: Inputs) -> Array:
-    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-        return inputs.arrays[0].astype(np.float64)
-
-
-def _one_off(inputs: Inputs, right: Answer) -> Iterator[tuple[str, str, Answer]]:
-    """Every code the next one; for numbers that come without codes, every result twice as large."""
-    if inputs.operation in ("encode", "quantize"):
-        blocks = inputs.operation == "quantize"
-        fmt = find_block_format(inputs.format).element if blocks else element(inputs.format)
-        codes = right.bits[:, 1:] if blocks else right.bits
-        top = fmt.max_code if isinstance(fmt, FloatFormat) else (1 << fmt.width) - 1
-        mask = (1 << (fmt.width - 1)) - 1
-        moved = np.where((codes & mask) < (top & mask), codes + 1, codes)
-        values = (
-            _scaled(right.bits[:, 0], moved, find_block_format(inputs.format))
-            if blocks
-            else _values_of(moved, fmt)
-        )
-        yield "one-code-off", "every code is the next one", Answer(values, values)
-    yield "doubled", "every result is twice as large", Answer(2 * right.values, right.values)
+def _next_codes(inputs: Inputs, rows: Array) -> Array:
+    """Codes of the next larger magnitude, as far as there is one; scales stay."""
+    fmt = inputs.element
+    own = np.ones(rows.shape, dtype=bool)
+    if inputs.operation == "quantize":
+        own[:, 0] = False
+    top = fmt.max_code if isinstance(fmt, FloatFormat) else (1 << fmt.width) - 1
+    mask = (1 << (fmt.width - 1)) - 1
+    return np.asarray(np.where(own & ((rows & mask) < (top & mask)), rows + 1, rows))

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.audit.answers import usual_inputs
+from conformance.audit.inputs import usual_inputs
 from conformance.audit.power import Audit, Class, choose, shown_by
 from conformance.audit.stand_in import stand_ins
 from conformance.zoo import reference
 from mxemu.errors import MxemuError, unknown
+from mxemu.formats import BINARY32
 
 PLUGIN = "conformance.testing.plugin"
 
@@ -26,6 +27,7 @@ def audit_node(
     replaced: str = "",
     claims: Iterable[str] = (),
     timeout: float = 600.0,
+    carrier: str = BINARY32.name,
 ) -> Audit:
     """The power of a test.
 
@@ -42,19 +44,21 @@ def audit_node(
         Only these classes.
     timeout : float
         Seconds for all runs together.
+    carrier : str
+        Of the numbers that the test gives.
 
     Raises
     ------
     MxemuError
         When pytest runs nothing, or the test never calls what stands in for its subject.
     """
-    listed = stand_ins(operation, format_name)
-    fates = _run(node, operation, format_name, replaced, timeout)
+    listed = stand_ins(operation, format_name, carrier)
+    fates = _run(node, (operation, format_name, carrier), replaced, timeout)
     wanted = [*claims]
     known = [one.name for one in listed[1:]]
     if missing := {*wanted} - {*known}:
         raise unknown("bug class of this operation", min(missing), known)
-    inputs = usual_inputs(operation, format_name)
+    inputs = usual_inputs(operation, format_name, carrier)
     found = Audit(operation, format_name, node, inputs, source="its own inputs")
     for one in listed[1:]:
         fate = fates.get(one.name, {})
@@ -73,13 +77,15 @@ def audit_node(
 
 
 def _run(
-    node: str, operation: str, format_name: str, replaced: str, timeout: float
+    node: str, asked: tuple[str, str, str], replaced: str, timeout: float
 ) -> dict[str, dict[str, Any]]:
     """What became of each stand-in, by its name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fates.json"
         words = [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider", node]
+        operation, format_name, carrier = asked
         words += ["--mxemu-audit", f"{operation},{format_name}", "--mxemu-results", str(path)]
+        words += ["--mxemu-carrier", carrier]
         words += ["--mxemu-replace", replaced] if replaced else []
         try:
             done = subprocess.run(

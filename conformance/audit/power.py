@@ -13,11 +13,13 @@ import numpy as np
 import mxemu
 from conformance.adapter import PRODUCT_OPERATIONS
 from conformance.arrays import Array
-from conformance.audit.answers import AUDITED, Answer, Inputs, answer, trivial
+from conformance.audit.answers import Answer, answer, trivial
+from conformance.audit.inputs import AUDITED, OF_NUMBERS, Inputs
 from conformance.audit.tolerance import Comparison, Tolerance
 from conformance.judges import Judge, ProductJudge
+from conformance.replay import of_case
 from conformance.runner import Request, make_judge
-from conformance.verdict import Terms
+from conformance.verdict import Group, Terms
 from conformance.zoo import MEMBERS, reference
 from conformance.zoo.reference import Reference
 from mxemu.accumulation import EXACT
@@ -28,6 +30,17 @@ from mxemu.profile import OCP
 OTHER_ORDERS = ("fp32-sequential", "fp32-fma", "pairwise", "block-fp32")
 """Correct kernels with another order of additions than the exact one."""
 
+
+FIELDS = {
+    "decode": ("codes",),
+    "encode-scaled": ("values", "scales"),
+    "dequantize": ("scales", "codes"),
+    **dict.fromkeys(PRODUCT_OPERATIONS, ("scales_a", "a", "scales_b", "b", "c")),
+}
+"""What the arrays of saved cases are called; others have one, of values."""
+
+_LONGEST = 120
+"""Commands that are longer are shown as replay tokens."""
 
 _MOST_SETS = 200_000
 """Sets of cases that are tried before a short way is taken."""
@@ -81,6 +94,8 @@ class Audit:
         The smallest set of the suite's cases that shows every class that passes, each as a line.
     whole_suite : int
         Cases among which they were sought.
+    raised : str
+        What the assertion raises on the right result, if that is no failed assert.
     source : str
         Where the inputs come from, in words.
     """
@@ -94,6 +109,7 @@ class Audit:
     vacuous: list[str] = field(default_factory=list)
     cases: dict[int, str] = field(default_factory=dict)
     whole_suite: int = 0
+    raised: str = ""
     source: str = "numbers from a normal distribution"
 
     @property
@@ -136,7 +152,7 @@ def audit(
 
     Examples
     --------
-    >>> from conformance.audit.answers import usual_inputs
+    >>> from conformance.audit.inputs import usual_inputs
     >>> found = audit(usual_inputs("fake_quantize", "MXFP4"), Tolerance(atol=10.0))
     >>> found.vacuous[0]
     'atol 10 is not below the largest magnitude expected, 3: zeros pass everywhere'
@@ -169,6 +185,7 @@ def audit(
     found.strict = [
         name for name, one in _correct(inputs, right) if not _accepted(accepts, one, right)
     ]
+    found.raised = _raised(accepts, right) if found.strict else ""
     choose(found, shown)
     return found
 
@@ -198,6 +215,22 @@ def _accepted(accepts: Comparison, actual: Answer, expected: Answer) -> bool:
     except BaseException:  # noqa: BLE001 - a test fails by any exception, and pytest.fail raises no Exception
         return False
     return verdict is None or bool(np.all(verdict))
+
+
+def _raised(accepts: Comparison, right: Answer) -> str:
+    """The exception of an assertion that breaks on the right result, which is no verdict on it."""
+    try:
+        accepts(right.values.copy(), right.values.copy())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except AssertionError:
+        return ""
+    except Exception as error:  # noqa: BLE001 - whatever a function of the user's raises
+        said = (str(error).splitlines() or [""])[0]
+        return f"{type(error).__name__}: {said}".rstrip(": ")
+    except BaseException:  # noqa: BLE001 - pytest.fail
+        return ""
+    return ""
 
 
 def _vacuous(accepts: Comparison, right: Answer) -> list[str]:
@@ -242,7 +275,7 @@ class Shown:
         self.operation = {"fake_quantize": "quantize"}.get(operation, operation)
         accumulation = EXACT if self.operation in PRODUCT_OPERATIONS else None
         terms = Terms(OCP, declared=False, accumulation=accumulation)
-        self.carrier = carrier if self.operation in ("encode", "quantize") else "binary32"
+        self.carrier = carrier if self.operation in OF_NUMBERS else "binary32"
         request = Request(self.operation, format_name, self.carrier, terms)
         self.judge: Judge = make_judge(request, "smoke")
         self.differs: dict[str, Array] = {}
@@ -298,7 +331,20 @@ class Shown:
     def line(self, index: int) -> str:
         """A case in words: its theme, and the command that derives it."""
         found = self.judge.describe(index, self._observed, OCP)
-        return f"{found.note}: {found.explain}"
+        command = found.explain
+        if len(command) > _LONGEST:
+            group = Group(self.operation, self.format, self.carrier, OCP)
+            replay = of_case(self.judge, group, index)
+            command = command if replay is None else f"mxemu explain {replay.token}"
+        scale = f" ({found.where})" if self.operation == "encode-scaled" else ""
+        return f"{found.note}{scale}: {command}"
+
+    def arrays(self, cases: Iterable[int]) -> dict[str, Array]:
+        """Inputs of some cases by name, as a test takes them."""
+        rows = [*cases]
+        names = FIELDS.get(self.operation, ("values",))
+        found = zip(names, self.judge.arguments()[0], strict=True)
+        return {name: array[rows] for name, array in found if array is not None}
 
     @cached_property
     def _observed(self) -> Array:

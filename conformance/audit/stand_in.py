@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from conformance.adapter import pair_label
-from conformance.arrays import Array, as_values
-from conformance.audit.answers import Answer, Inputs, answer, trivial, usual_inputs
+from conformance.adapters.tensors import Jax, Tensors, Torch
+from conformance.arrays import Array, as_values, narrow_bits
+from conformance.audit.answers import OF_CODES, Answer, answer, trivial
+from conformance.audit.inputs import Inputs, carrier_of, usual_inputs
 from conformance.audit.power import shown_by, what_of
 from conformance.zoo import reference
 from conformance.zoo.reference import Reference
 from mxemu import __version__
 from mxemu.errors import MxemuError, UnknownName
-from mxemu.formats import block_format, element
+from mxemu.formats import BINARY32, block_format, element
+from mxemu.formats import carrier as find_carrier
 from mxemu.profile import OCP, Profile
 
 _OF_CODES = ("all-zero", "sign-flipped", "last-row-dropped")
@@ -55,16 +58,20 @@ class StandIn:
 
     def encode(self, values: Any, name: str, profile: Profile = OCP) -> Array:
         """Codes of numbers."""
-        return self._codes(_inputs("encode", element(name).name, np.asarray(values)))
+        return self._codes(_inputs("encode", element(name).name, values))
 
     def decode(self, codes: Any, name: str) -> Array:
         """Numbers of codes."""
         found = Inputs("decode", element(name).name, (np.asarray(codes),))
         return self._answer(found).values.astype(np.float32)
 
+    def encode_scaled(self, values: Any, scales: Any, name: str, profile: Profile = OCP) -> Array:
+        """Codes of numbers under given scales."""
+        return self._codes(_inputs("encode-scaled", block_format(name).name, values, scales))
+
     def quantize(self, values: Any, name: str, profile: Profile = OCP) -> tuple[Array, Array]:
         """Scales and codes of rows."""
-        rows = self._codes(_inputs("quantize", block_format(name).name, np.asarray(values)))
+        rows = self._codes(_inputs("quantize", block_format(name).name, values))
         return rows[:, 0].astype(np.uint8), rows[:, 1:].astype(np.uint8)
 
     def dequantize(self, scales: Any, codes: Any, name: str) -> Array:
@@ -76,9 +83,9 @@ class StandIn:
 
     def fake_quantize(self, values: Any, name: str, profile: Profile = OCP) -> Array:
         """Numbers of rows after quantization."""
-        given = np.asarray(values)
-        found = self._answer(_inputs("fake_quantize", block_format(name).name, given))
-        return found.values.astype(given.dtype)
+        given = _inputs("fake_quantize", block_format(name).name, values)
+        found = self._answer(given).values
+        return as_values(narrow_bits(found, find_carrier(given.carrier)), given.carrier)
 
     def dot(self, *arguments: Any) -> Array:
         """Bits of dot products, as the adapter's function of this name takes them."""
@@ -121,14 +128,12 @@ class StandIn:
             return self._answer(inputs).bits.astype(np.int64)
         right = answer(reference, inputs)
         codes = np.array(right.bits, dtype=np.int64)
-        blocks = inputs.operation == "quantize"
-        width = (block_format(inputs.format).element if blocks else element(inputs.format)).width
-        own = codes[:, 1:] if blocks else codes
+        own = codes[:, 1:] if inputs.operation == "quantize" else codes
         match self.name:
             case "all-zero":
                 own[...] = 0
             case "sign-flipped":
-                own ^= 1 << (width - 1)
+                own ^= 1 << (inputs.element.width - 1)
             case _:
                 own[-1] = 0
         self.calls += 1
@@ -137,11 +142,9 @@ class StandIn:
         return codes
 
 
-def _inputs(operation: str, name: str, values: Array) -> Inputs:
-    carriers = {"float64": "binary64", "float32": "binary32", "float16": "binary16"}
-    if values.dtype.name not in carriers:
-        raise MxemuError(f"values of dtype {values.dtype}; expected one of {', '.join(carriers)}")
-    return Inputs(operation, name, (values,), carriers[values.dtype.name])
+def _inputs(operation: str, name: str, *arrays: Any) -> Inputs:
+    given = tuple(map(np.asarray, arrays))
+    return Inputs(operation, name, given, carrier_of(given[0]))
 
 
 def _numbers(bits: Array) -> Answer:
@@ -149,11 +152,11 @@ def _numbers(bits: Array) -> Answer:
     return Answer(found.astype(np.float64), bits)
 
 
-def stand_ins(operation: str, format_name: str) -> list[StandIn]:
-    """The reference first, then every bug class of an operation and format."""
-    inputs = usual_inputs(operation, format_name)
+def stand_ins(operation: str, format_name: str, carrier: str = BINARY32.name) -> list[StandIn]:
+    """The reference first, then every bug class of an operation, format and carrier."""
+    inputs = usual_inputs(operation, format_name, carrier)
     names = list(trivial(inputs, answer(reference, inputs)))
-    if operation in ("encode", "quantize"):
+    if operation in OF_CODES:
         names = [one for one in names if one[0] in _OF_CODES]
     found = [StandIn(reference.name, "a correct kernel", "correct", reference)]
     found += [StandIn(name, what, "trivial") for name, what, _ in names]
@@ -204,12 +207,26 @@ def _function(stand_in: StandIn, operation: str, format_name: str) -> Callable[.
     """A function of one array, which may be a tensor, in the place of the user's own."""
 
     def wrong(values: Any, *_: object, **__: object) -> Any:
-        array = np.asarray(values)
+        library = _library_of(values)
+        array = np.asarray(values) if library is None else library.array(values)
+        # NumPy knows bfloat16 from other libraries only; its bits are what the stand-in takes.
+        bits = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
         k = block_format(format_name).k if operation == "fake_quantize" else 0
-        flat = array.reshape(-1, k) if k else array.reshape(-1)
+        flat = bits.reshape(-1, k) if k else bits.reshape(-1)
         found = getattr(stand_in, operation)(flat, format_name).reshape(array.shape)
-        # Tensors make tensors of their own kind.
-        like = getattr(values, "new_tensor", None)
-        return found if like is None else like(found)
+        if library is not None:
+            return library.tensor(found, operation == "fake_quantize")
+        return found.view(array.dtype) if found.dtype == bits.dtype else found
 
     return wrong
+
+
+def _library_of(tensor: Any) -> Tensors | None:
+    """Whose tensor something is; None for arrays of NumPy and lists."""
+    match type(tensor).__module__.partition(".")[0]:
+        case "torch":
+            return Torch(str(tensor.device))
+        case "jax" | "jaxlib":
+            return Jax()
+        case _:
+            return None

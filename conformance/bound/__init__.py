@@ -28,7 +28,14 @@ nothing, so only nodes in which two numbers or more meet count.
    The n terms and the n - 1 sums at most are cut.
 5. *Together.* What a rounding or cut adds is multiplied by later roundings, by at most 1 + G(c). B is X and all of
    this. B holds for each sum by induction from the leaves on, as the proof of each node uses it for its inputs only.
-6. *The result* is a number of the accumulator's format: the ends move inwards to its numbers, and then, where results
+6. *Operands.* Where an accumulation changes its operands (flushes subnormals, converts elements, takes a scale for
+   another number), that does not depend on the order. So s and the terms are those after the change.
+7. *Scales of runs.* Where scales multiply the sum of a run, the terms of a run are in any order, and so are the runs.
+   The sum of a run lies in the interval [l, h] that 1 to 5 give for it alone. Multiplying by a number and rounding are
+   monotone, so the scaled sum lies between what l and h become. Of the sum of all runs, s lies between the sums of
+   these ends; what roundings move is at most sum(x_j G(c_j)) with the larger magnitude of both ends for each x, as that
+   grows with every x. Scales of whole tensors move the ends of the result in the same way.
+8. *The result* is a number of the accumulator's format: the ends move inwards to its numbers, and then, where results
    have another format, outwards to numbers of that.
 
 If B leaves the range of the accumulator, Inf and NaN are possible, and the interval is everything.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,14 @@ import numpy as np
 import mxemu
 from conformance.arrays import Array
 from conformance.bound.freedom import Freedom, any_order
-from conformance.bound.one import FAR, FRACTION, depths_of, growth, limits
+from conformance.bound.sums import FRACTION, depths_of, growth, limits
+from conformance.bound.terms import FAR, centre
 from mxemu.accumulation import (
+    Accumulation,
     Fuse,
+    OperandSubnormals,
     ScaleAt,
+    accumulator_of,
 )
 from mxemu.errors import BadFormat, BadShape
 from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
@@ -81,22 +86,26 @@ def bounds(
     Raises
     ------
     BadShape, BadFormat
-        BadFormat where codes have more than 16 bits, or scales are applied to parts: `bound` does one result at a time.
+        BadFormat where codes have more than 16 bits, scales multiply the sums of runs, or there is a tensor scale:
+        `bound` does these, one result at a time.
     """
     freedom, out = freedom or any_order(), find_carrier(out)
-    if freedom.record is not None and freedom.record.scale_at is ScaleAt.PART:
+    if freedom.runs is not None:
         raise BadFormat(
-            f"{freedom.name}: scales are applied to parts; expected one result at a time"
+            f"{freedom.name}: scales multiply the sums of runs; expected one result at a time"
         )
-    left, right = _Side(a), _Side(b)
+    if any(getattr(one, "tensor_scale", None) is not None for one in (a, b)):
+        raise BadFormat("blocks with a tensor scale; expected one result at a time")
+    record = freedom.record
+    left, right = _Side(a, record), _Side(b, record)
     if left.codes.shape[-1] != right.codes.shape[-1]:
         raise BadShape(
             f"K = {left.codes.shape[-1]} and {right.codes.shape[-1]}; expected one length"
         )
     if not matrix:
-        exact = mxemu.dot(a, b, c=c, out="binary64")
+        exact = mxemu.dot(a, b, c=c, accumulation=centre(record), out="binary64")
         return _of_rows(left, right, np.asarray(exact), c, freedom, out)
-    exact = mxemu.matmul(a, b, c=c, out="binary64")
+    exact = mxemu.matmul(a, b, c=c, accumulation=centre(record), out="binary64")
     rows = []
     for row in range(len(left.codes)):
         own = None if c is None else np.broadcast_to(c, exact.shape)[row]
@@ -133,7 +142,7 @@ def summary(found: Bounds, actual: Array | None = None) -> dict[str, Any]:
 class _Side:
     """Rows of one operand as numbers in binary64, and the exponents that alignment takes them to have."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Any, record: Accumulation | None) -> None:
         if isinstance(given, tuple):
             codes, name = given
             fmt = find_format(name) if isinstance(name, str) else name
@@ -143,15 +152,47 @@ class _Side:
             codes = given.codes.reshape(*given.codes.shape[:-2], -1)
         if codes.ndim != 2:
             raise BadShape(f"operand of shape {codes.shape}; expected rows of K elements")
+        self.k = fmt.k if isinstance(fmt, BlockFormat) else codes.shape[1]
         element = fmt.element if isinstance(fmt, BlockFormat) else fmt
         self.codes = np.asarray(codes)
         self.numbers, self.exponents = (table[self.codes] for table in _tables(element))
         self.scales = np.zeros_like(self.exponents)
-        if isinstance(fmt, BlockFormat):
-            values, exponents = (table[scales] for table in _tables(fmt.scale))
-            with np.errstate(invalid="ignore"):
-                self.numbers = self.numbers * np.repeat(values, fmt.k, axis=-1)
-            self.scales = np.repeat(exponents, fmt.k, axis=-1)
+        if record is not None and record.operand_subnormals is not OperandSubnormals.KEEP:
+            self._flush(element)
+        early = record is not None and record.scale_at is ScaleAt.OPERAND
+        if isinstance(fmt, BlockFormat) and early:
+            self._scale(np.asarray(scales), fmt, record)
+        if record is not None and record.operand_format is not None:
+            self._convert(record.operand_format)
+        if isinstance(fmt, BlockFormat) and not early:
+            self.scales = self._scale(np.asarray(scales), fmt, record)
+
+    def _flush(self, fmt: ElementFormat) -> None:
+        """Elements without a hidden bit are zeros."""
+        if isinstance(fmt, FloatFormat):
+            least = np.ldexp(1.0, fmt.emin)
+            self.numbers = np.where(np.abs(self.numbers) < least, 0.0, self.numbers)
+
+    def _scale(self, codes: Array, fmt: BlockFormat, record: Accumulation | None) -> Array:
+        """Multiply by the scales, whose exponents are returned."""
+        values, exponents = (table[codes] for table in _tables(fmt.scale))
+        if record is not None and record.scale_zero_code:
+            values = np.where(codes == 0, 0.0, values)
+        if record is not None and record.scale_unsigned:
+            values = np.abs(values)
+        with np.errstate(invalid="ignore"):
+            self.numbers = self.numbers * np.repeat(values, fmt.k, axis=-1)
+        return np.repeat(exponents, fmt.k, axis=-1)
+
+    def _convert(self, fmt: FloatFormat) -> None:
+        """Numbers in the format that operands are converted to, ties to even; they are exact in binary64 before."""
+        wide, largest = self.numbers, _float(fmt.max)
+        finite = np.where(np.isfinite(wide), wide, 0.0)
+        exponent = np.maximum(np.frexp(finite)[1] - 1, fmt.emin) - fmt.mantissa_bits
+        found = np.ldexp(np.rint(np.ldexp(finite, -exponent)), exponent)
+        found = np.where(np.abs(found) > largest, np.copysign(np.inf, found), found)
+        self.numbers = np.where(np.isfinite(wide), found, wide)
+        self.exponents = np.maximum(np.frexp(self.numbers)[1] - 1, fmt.emin).astype(np.int64)
 
     def row(self, index: int) -> _Side:
         """One row."""
@@ -161,6 +202,7 @@ class _Side:
         return other
 
 
+@lru_cache(maxsize=64)
 def _tables(fmt: ElementFormat) -> tuple[Array, Array]:
     """Value and exponent of every code; both are exact."""
     if fmt.width > _WIDEST:
@@ -181,32 +223,15 @@ def _float(value: Value) -> float:
 
 
 def _of_rows(
-    left: _Side,
-    right: _Side,
-    exact: Array,
-    c: Any | None,
-    freedom: Freedom,
-    out: FloatFormat,
+    left: _Side, right: _Side, exact: Array, c: Any | None, freedom: Freedom, out: FloatFormat
 ) -> Bounds:
     """The intervals of rows."""
-    with np.errstate(invalid="ignore"):
-        terms = left.numbers * right.numbers
-    scales = left.scales + right.scales
-    above = left.exponents + right.exponents + scales
-    above = np.maximum(above, scales) if freedom.by_scale else above
-    length = terms.shape[1]
-    if c is not None:
-        carried = np.broadcast_to(np.asarray(c, dtype=np.float64), exact.shape)[:, None]
-        terms, above = np.hstack([terms, carried]), np.hstack([above, np.frexp(carried)[1] - 1])
-    rows = _Rows(terms, above, freedom)
-    special = ~np.isfinite(exact)
-    found = [rows.radius(depths) for depths in _row_shapes(freedom, rows, length)]
-    down = np.minimum.reduce([one[0] for one in found])
-    up = np.minimum.reduce([one[1] for one in found])
+    rows = _Rows(*_terms(left, right, exact, c, freedom), freedom)
+    shapes = _row_shapes(freedom, rows, left.codes.shape[1], min(left.k, right.k))
+    found = [rows.radius(depths) for depths in shapes]
+    down, up = (np.minimum.reduce([one[side] for one in found]) for side in (0, 1))
     everything = ~(np.isfinite(down) & np.isfinite(up))
-    with np.errstate(invalid="ignore", over="ignore"):
-        lo = np.nextafter(np.nextafter(exact, -np.inf) - down, -np.inf)
-        hi = np.nextafter(np.nextafter(exact, np.inf) + up, np.inf)
+    lo, hi = around(exact, down, up)
     lo, hi = np.where(everything, -np.inf, lo), np.where(everything, np.inf, hi)
     if freedom.rounds:
         # Where nothing is rounded the sum is a number of the accumulator, which binary64 holds.
@@ -217,8 +242,45 @@ def _of_rows(
     if freedom.accumulator is not None:
         lo, hi = onto(lo, freedom.accumulator, up=True), onto(hi, freedom.accumulator, up=False)
     lo, hi = clipped(onto(lo, out, up=False), onto(hi, out, up=True), out)
+    special = ~np.isfinite(exact)
     lo, hi = np.where(special, exact, lo), np.where(special, exact, hi)
     return Bounds(lo, hi, np.isnan(exact) | (everything & ~zero))
+
+
+def _terms(
+    left: _Side, right: _Side, exact: Array, c: Any | None, freedom: Freedom
+) -> tuple[Array, Array]:
+    """The terms of each row, C last, and the exponents that alignment takes them to have."""
+    with np.errstate(invalid="ignore"):
+        terms = left.numbers * right.numbers
+    scales = left.scales + right.scales
+    above = left.exponents + right.exponents + scales
+    above = np.maximum(above, scales) if freedom.by_scale else above
+    if c is None:
+        return terms, above
+    carried = np.broadcast_to(np.asarray(c, dtype=np.float64), exact.shape)[:, None]
+    carried = np.where(np.abs(carried) < _least_carried(freedom.record), 0.0, carried)
+    return np.hstack([terms, carried]), np.hstack([above, np.frexp(carried)[1] - 1])
+
+
+def around(exact: Array, down: Array, up: Array) -> tuple[Array, Array]:
+    """Ends that hold s - down and s + up, where ``exact`` is s rounded to binary64.
+
+    Rounding s moves it by half an ulp of ``exact`` at most, and rounding the difference moves that by half an ulp of
+    the end. One step outwards is an ulp or, at a power of two, half of one on its lower side, so each takes one of its
+    own: an end below a power of two has the smaller ulp, an end far from ``exact`` the larger one.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        lo = np.nextafter(np.nextafter(exact, -np.inf) - down, -np.inf)
+        hi = np.nextafter(np.nextafter(exact, np.inf) + up, np.inf)
+    return lo, hi
+
+
+def _least_carried(record: Accumulation | None) -> float:
+    """What C has to reach to be no zero."""
+    if record is None or record.operand_subnormals is OperandSubnormals.KEEP:
+        return 0.0
+    return float(np.ldexp(1.0, (accumulator_of(record) or BINARY32).emin))
 
 
 def clipped(lo: Array, hi: Array, fmt: FloatFormat) -> tuple[Array, Array]:
@@ -248,14 +310,14 @@ def onto(values: Array, fmt: FloatFormat, *, up: bool) -> Array:
     return np.where(np.isfinite(values), moved, values)
 
 
-def _row_shapes(freedom: Freedom, rows: _Rows, length: int) -> list[Array]:
+def _row_shapes(freedom: Freedom, rows: _Rows, length: int, k: int) -> list[Array]:
     """Roundings on the way of each term of each row, deepest first."""
     kinds = len(freedom.rounds)
     count, width = rows.used.sum(axis=1)[:, None], rows.terms.shape[1]
     place = np.maximum(np.arange(1, width + 1), 2)[None]
     found = [np.where(count > 1, kinds * np.maximum(count + 1 - place, 0), 0)]
     if freedom.node is not None and length:
-        own = np.array((depths_of(freedom.node, length) + [0] * width)[:width])
+        own = np.array((depths_of(freedom.node, length, k) + [0] * width)[:width])
         found.append(np.broadcast_to(own, rows.terms.shape))
     return found
 
@@ -292,7 +354,7 @@ class _Rows:
         """How far results lie below and above; Inf where sums can leave the range."""
         freedom = self.freedom
         rounds = dict.fromkeys((*freedom.terms, *freedom.rounds))
-        extra = freedom.late + sum((~self._fits(one.format)).astype(np.int64) for one in rounds)
+        extra = sum((~self._fits(one.format)).astype(np.int64) for one in rounds)
         deep = depths + np.broadcast_to(extra, self.count.shape)[:, None]
         table = (
             growth(freedom.unit, int(deep.max())) if freedom.unit else [0] * (int(deep.max()) + 1)
@@ -338,7 +400,7 @@ class _Rows:
         shrinking = self.used & ((self.terms < 0) == bool(sign))
         total = np.where(shrinking, np.abs(self.terms), 0.0).sum(axis=1)
         lost = np.minimum(total * self.slack, self._placed(shrinking, losses))
-        if self.freedom.shrinks:
+        if self.freedom.cuts_once:
             return lost
         apart = lost + self._placed(self.used & ~shrinking, weights)
         return np.minimum(apart, self._placed(self.used, weights))
@@ -357,7 +419,7 @@ class _Rows:
             unit = one.format.emin - one.format.mantissa_bits
             lost = 2.0**one.format.emin if one.flush else np.where(lowest < unit, 2.0**unit, 0.0)
             each = np.maximum(each, lost)
-        return each * self.count * (2 * len(freedom.rounds) + len(freedom.terms) + freedom.late)
+        return each * self.count * (2 * len(freedom.rounds) + len(freedom.terms))
 
     def _cut(self, largest: Array, small: Array) -> tuple[Array, Array, Array]:
         """As `_cut` of one result."""
@@ -369,7 +431,7 @@ class _Rows:
         top = self._top(steps, reached)
         for _ in range(64):
             lost = self._lost(top, steps, largest)
-            if self.freedom.shrinks:
+            if self.freedom.cuts_once:
                 return lost
             higher = np.maximum(np.frexp((reached + lost[2]) * self.slack)[1] - 1, top)
             if (higher == top).all():
@@ -410,7 +472,7 @@ class _Rows:
         for negative in (False, True):
             own = loses & ((self.terms < 0) == negative) if once else loses
             any_ = (self.used & ((self.terms < 0) == negative)).any(axis=1) | (
-                not self.freedom.shrinks
+                not self.freedom.cuts_once
             )
             sides.append(
                 (np.where(own, each, 0.0).sum(axis=1) + sums * any_) * largest * self.slack

@@ -8,7 +8,6 @@ from mxemu.accumulation import (
     Accumulation,
     Fuse,
     Node,
-    OperandSubnormals,
     Parts,
     ProductExponent,
     Round,
@@ -32,27 +31,28 @@ class Freedom:
         Every node of the tree is one of these, with any number of inputs.
     terms : tuple of Round
         Each product may be rounded by these before it is added.
-    late : int
-        Further roundings of the result of a part, as where scales multiply it.
     node : node, optional
         The tree, where only it is free which term goes where; any tree if None.
     record : Accumulation, optional
         Where the freedom is that of one accumulation with its terms in any order.
+    runs : Freedom, optional
+        Where scales multiply the sums of runs: that of the terms of a run; all else here is that of the scaled sums.
     """
 
     name: str
     steps: tuple[Fuse, ...]
     terms: tuple[Round, ...] = ()
-    late: int = 0
     node: Node | None = None
     record: Accumulation | None = field(default=None, compare=False)
+    runs: Freedom | None = None
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise BadFormat("a freedom without steps; expected at least one Fuse")
-        if any(step.cuts for step in self.steps) and self._scales_parts:
+        if self.runs is not None and any(step.cuts for step in self.steps):
             raise BadFormat(
-                f"{self.name} cuts sums before the scales are applied; no bound is known for that"
+                f"{self.name} aligns and cuts the scaled sums of runs, of which only ends are known; "
+                "no bound is known for that"
             )
         widths = [
             (one.format.mantissa_bits, one.format.exponent_bits)
@@ -66,8 +66,11 @@ class Freedom:
             )
 
     @property
-    def _scales_parts(self) -> bool:
-        return self.record is not None and self.record.scale_at is ScaleAt.PART
+    def parts(self) -> Parts:
+        """The node whose runs are scaled."""
+        assert self.record is not None
+        assert isinstance(self.record.node, Parts)
+        return self.record.node
 
     @property
     def by_scale(self) -> bool:
@@ -79,11 +82,6 @@ class Freedom:
     def rounds(self) -> tuple[Round, ...]:
         """The different roundings of sums."""
         return tuple(dict.fromkeys(one for step in self.steps for one in step.out))
-
-    @property
-    def shrinks(self) -> bool:
-        """Whether all roundings and cuts go towards zero."""
-        return self.cuts_once and not self.late
 
     @property
     def cuts_once(self) -> bool:
@@ -161,29 +159,36 @@ def truncating(
 def permuted(accumulation: Accumulation | str) -> Freedom:
     """The arithmetic of an accumulation, with its terms in any order.
 
+    Where scales multiply the sum of a run, its terms are in any order, and so are the runs.
+
     Raises
     ------
     BadFormat
-        When it changes operands, or cuts sums before scales are applied: no bound is known for that.
+        When scales multiply sums below the root of the tree, or scaled sums are cut: no bound is known for that.
     """
     record = find_accumulation(accumulation)
-    if (
-        record.scale_at is ScaleAt.OPERAND
-        or record.operand_subnormals is not OperandSubnormals.KEEP
-    ):
-        raise BadFormat(f"{record.name} changes its operands; no bound is known for that")
-    if record.scale_zero_code or record.scale_unsigned or record.tensor_scale is not None:
-        raise BadFormat(f"{record.name} changes its scales; no bound is known for that")
-    inside = list(nodes(record.node))
-    steps = tuple(dict.fromkeys(one.step for one in inside if hasattr(one, "step")))
-    listed: list[Round | None] = [record.products]
-    listed += [getattr(one, "terms", None) for one in inside]
-    parts = [one for one in inside if isinstance(one, Parts) and one.scale is not None]
-    if any(one.apart is not None for one in parts):
-        raise BadFormat(f"{record.name} applies two scales one by one; no bound is known for that")
-    listed += [rounding for one in parts for rounding in (one.scaled, *(one.scale or ()))]
-    late = sum((one.scaled is not None) + len(one.scale or ()) for one in parts)
-    terms = tuple(dict.fromkeys(one for one in listed if one is not None))
-    return Freedom(
-        f"{record.name}, its terms in any order", steps, terms, late, record.node, record
-    )
+    name = f"{record.name}, its terms in any order"
+    if record.scale_at is not ScaleAt.PART:
+        steps, terms = _arithmetic(record.node)
+        rounds = (*_once([record.products]), *terms)
+        return Freedom(name, steps, tuple(dict.fromkeys(rounds)), record.node, record)
+    root = record.node
+    if not isinstance(root, Parts) or root.scale is None:
+        raise BadFormat(
+            f"{record.name} scales sums below the root of its tree; no bound is known for that"
+        )
+    steps, terms = _arithmetic(root.inner)
+    rounds = tuple(dict.fromkeys((*_once([record.products]), *terms)))
+    runs = Freedom(f"the runs of {record.name}", steps, rounds, root.inner)
+    return Freedom(name, *_arithmetic(root.outer), root.outer, record, runs)
+
+
+def _arithmetic(node: Node) -> tuple[tuple[Fuse, ...], tuple[Round, ...]]:
+    """The different sums of a tree, and the roundings of its terms."""
+    inside = list(nodes(node))
+    steps = dict.fromkeys(one.step for one in inside if hasattr(one, "step"))
+    return tuple(steps), _once([getattr(one, "terms", None) for one in inside])
+
+
+def _once(rounds: list[Round | None]) -> tuple[Round, ...]:
+    return tuple(dict.fromkeys(one for one in rounds if one is not None))

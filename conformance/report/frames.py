@@ -59,8 +59,8 @@ def table(content: Content, rows: str = "groups") -> pd.DataFrame:
 
 
 _MARKS = ("known", "silent")
-_FINDING = ("cause", "kind", "count", "of", "known", "silent", "since")
-_CASE = ("clause", "note", "where", "input", "dut", "ref", "replay")
+_FINDING = ("cause", "kind", "rule", "count", "of", "known", "silent", "since")
+_CASE = ("clause", "note", "where", "input", "dut", "ref", "replay", "token")
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "groups": (
@@ -93,7 +93,7 @@ def _findings(content: Content) -> list[dict[str, Any]]:
 def _finding(record: dict[str, Any]) -> dict[str, Any]:
     row = {
         name: record[name]
-        for name in ("verdict", "operation", "why", "count", "of", *_MARKS, "since")
+        for name in ("verdict", "operation", "why", "rule", "count", "of", *_MARKS, "since")
     }
     row |= {name: " ".join(record[name]) for name in ("formats", "carriers")}
     return row | _cause(record["cause"]) | _case(record["case"])
@@ -116,7 +116,7 @@ def _case(case: dict[str, Any] | None) -> dict[str, str]:
     """The simplest case; sides as hex and value."""
     if case is None:
         return dict.fromkeys(_CASE, "")
-    row = {name: str(case[name]) for name in ("clause", "note", "where", "replay")}
+    row = {name: str(case[name]) for name in ("clause", "note", "where", "replay", "token")}
     for name in ("input", "dut", "ref"):
         row[name] = " = ".join(part for part in (case[name]["hex"], case[name]["value"]) if part)
     return row

@@ -13,7 +13,7 @@ from conformance.notes import NOTES
 from conformance.report.baseline import FAILING
 from conformance.report.content import Content
 from conformance.report.findings import Finding
-from conformance.report.json_report import finding_record, head, tail
+from conformance.report.json_report import finding_record, group_record, head, tail
 from conformance.report.places import source_file
 from conformance.report.words import meaning, paragraph, subject_name, where, why
 from mxemu import __version__
@@ -58,8 +58,15 @@ def _run(content: Content, rules: list[str]) -> dict[str, Any]:
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
         "results": list(_results(content, rules)),
-        "properties": {**head(content), **tail(content)},
+        "properties": {**head(content), "groups": _groups(content), **tail(content)},
     }
+
+
+def _groups(content: Content) -> list[dict[str, Any]]:
+    """The verdict of each group: results say nothing of those that pass."""
+    keys = ("operation", "format", "carrier", "profile", "verdict", "verdicts")
+    records = map(group_record, content.run.groups)
+    return [{key: record[key] for key in keys} for record in records]
 
 
 def rule_of(finding: Finding) -> str:
@@ -87,11 +94,13 @@ def _rule(key: str) -> dict[str, Any]:
         title, text, level = clause.title, f"{clause.text} ({strength})", "warning"
     else:
         (title, text), level = _OTHER[key], "error" if key == "crash" else "note"
+    fix = f"\nFix: {NOTES[key].help}" if key in NOTES else ""
+    more = f"{text}{fix}\nmxemu rule {key} says more."
     return {
         "id": key,
         "shortDescription": {"text": title},
         "fullDescription": {"text": text},
-        "help": {"text": f"{text}\nmxemu rule {key} says more." if key not in _OTHER else text},
+        "help": {"text": more if key not in _OTHER else text},
         "defaultConfiguration": {"level": level},
     }
 

@@ -348,9 +348,10 @@ def _verdict(judge: Judge, observed: Array, request: Request) -> str:
     for one in (*group.hypotheses, group.open_hypothesis):
         if one is not None:
             kinds = {"mistake": "the known mistake ", "profile": "another legal convention: "}
-            words = f"{kinds.get(one.kind, '')}{one.name}"
+            words = f"{kinds.get(one.kind, '')}{one.text or one.name}"
             share = "" if one.complete else f" explains {one.explains:,} of {one.of:,}"
-            more = f" (mxemu rule {one.name})" if one.kind == "mistake" else ""
+            rule = {"mistake": one.name, "layout": one.note}.get(one.kind, "")
+            more = f" (mxemu rule {rule})" if rule else ""
             return words + share + more
     return _UNEXPLAINED
 

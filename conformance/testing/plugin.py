@@ -7,6 +7,8 @@ A project that names its adapter gets the whole suite, ``mxemu::quantize[MXFP4_E
     mxemu_level = "core"
 
 The same names as variables of a ``conftest.py``, or the options ``--mxemu-subject`` and ``--mxemu-level``, do as well.
+With ``mxemu_known`` or ``mxemu_waivers`` deviations that a file explains are expected failures. An item of its own,
+``mxemu::known``, comes last and fails for entries of the file that no longer show.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ import pytest
 
 if TYPE_CHECKING:
     from conformance.adapter import Capabilities
-    from conformance.runner import Request
+    from conformance.runner import Filters, Request, Run
+    from conformance.testing.expected import Expected
     from conformance.worker import Worker
 
 LEVELS = ("smoke", "core", "full", "exhaustive")
@@ -41,7 +44,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mxemu-format", action="append", default=[], help="Only this format; may be repeated."
     )
     group.addoption(
+        "--mxemu-known",
+        metavar="FILE|auto",
+        help="Deviations that are expected to fail, as for mxemu check --known.",
+    )
+    group.addoption(
+        "--mxemu-waivers", metavar="FILE", help="The same for waivers, each with a last day."
+    )
+    group.addoption(
         "--mxemu-audit", metavar="OPERATION,FORMAT", help="Put known bugs in place of the subject."
+    )
+    group.addoption(
+        "--mxemu-carrier",
+        metavar="NAME",
+        default="binary32",
+        help="With --mxemu-audit: of the numbers that tests give.  [default: binary32]",
     )
     group.addoption(
         "--mxemu-replace", metavar="MODULE:NAME", help="What the bugs replace besides the fixture."
@@ -51,6 +68,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("mxemu_subject", "The adapter that the MX suite is run on.")
     parser.addini("mxemu_level", "smoke, core, full or exhaustive.", default="")
+    parser.addini("mxemu_known", "A file of known deviations, or auto.", default="")
+    parser.addini("mxemu_waivers", "A file of waivers.", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -98,8 +117,19 @@ class Suite:
     def __init__(self, target: str, level: str) -> None:
         self.target = target
         self.level = level
+        self.expected: Expected | None = None
         self._worker: Worker | None = None
         self._capabilities: Capabilities | None = None
+        self._run: Run | None = None
+
+    @property
+    def run(self) -> Run:
+        """What was checked so far."""
+        from conformance.runner import Run
+
+        if self._run is None:
+            self._run = Run(self.target, self.capabilities, self.level, None)
+        return self._run
 
     @property
     def worker(self) -> Worker:
@@ -134,7 +164,7 @@ def pytest_collection_modifyitems(
     single = any("::" in str(argument) for argument in config.args)
     if not target or single or config.getoption("mxemu_audit"):
         return
-    from conformance.runner import Run, requests
+    from conformance.runner import requests
     from mxemu.errors import MxemuError
 
     level = setting(config, "mxemu_level") or "core"
@@ -142,12 +172,31 @@ def pytest_collection_modifyitems(
         raise pytest.UsageError(f"mxemu_level {level}; expected one of {', '.join(LEVELS)}")
     suite = config.stash[_SUITE] = Suite(target, level)
     try:
-        run = Run(target, suite.capabilities, level, None)
-        for request in requests(run, _filters(config)):
+        suite.expected, filters = _expected(config, target), _filters(config)
+        for request in requests(suite.run, filters):
             items.append(GroupItem.of(session, suite, request))  # noqa: PERF401 - a call with arguments
+        if suite.expected is not None:
+            items.append(KnownItem.of(session, suite, filters))
     except MxemuError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
         raise pytest.UsageError(f"{error}{hint}") from None
+
+
+def _expected(config: pytest.Config, target: str) -> Expected | None:
+    """What the project knows of; files are looked for beside the ini file, too."""
+    known, waivers = (_file(config, name) for name in ("mxemu_known", "mxemu_waivers"))
+    if not (known or waivers):
+        return None
+    from conformance.testing.expected import Expected
+
+    return Expected(known, waivers, target)
+
+
+def _file(config: pytest.Config, name: str) -> str:
+    """A setting that names a file, which may lie beside the ini file."""
+    found = setting(config, name)
+    beside = config.rootpath / found
+    return str(beside) if found and beside.is_file() else found
 
 
 def _filters(config: pytest.Config) -> Any:
@@ -207,18 +256,55 @@ class GroupItem(pytest.Item):
         from conformance.verdict import Group
 
         request, suite = self.request, self.suite
-        run = Run(suite.target, suite.capabilities, suite.level, None)
         group = Group(*request_key(request), request.terms.profile)
-        run.groups.append(group)
+        suite.run.groups.append(group)
         check_group(suite.worker, request, suite.level, group)
         failing = group.verdict in ("FAIL", "crash")
-        text = render(run, int(failing))
-        if failing:
+        text = render(
+            Run(suite.target, suite.capabilities, suite.level, None, [group]), int(failing)
+        )
+        reason = suite.expected.reason(suite.run, group) if suite.expected is not None else ""
+        if failing and reason:
+            self.add_report_section("call", "mxemu", text)
+            pytest.xfail(f"known: {reason}")
+        if failing or (group.verdict == "unsupported" and suite.expected and not reason):
             raise GroupFailure(text)
         if group.verdict == "unsupported":
             pytest.skip(group.reason or "the subject says that it does not offer this")
         if group.verdict == "free":
             self.add_report_section("call", "mxemu", text)
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        if isinstance(excinfo.value, GroupFailure):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.nodeid
+
+
+class KnownItem(pytest.Item):
+    """What a file of known deviations says of groups that were checked before, beside their deviations."""
+
+    suite: Suite
+    filters: Filters
+
+    @classmethod
+    def of(cls, session: pytest.Session, suite: Suite, filters: Filters) -> KnownItem:
+        """The last item of a suite."""
+        item = cls.from_parent(session, name="known", nodeid="mxemu::known")
+        item.suite, item.filters = suite, filters
+        item.add_marker("mxemu")
+        return item
+
+    def runtest(self) -> None:
+        """Fail for entries that no longer show, and for missing capabilities that no entry has."""
+        assert self.suite.expected is not None
+        lines = self.suite.expected.problems(self.suite.run, self.filters)
+        if lines:
+            raise GroupFailure(
+                "\n".join([f"{self.suite.expected.file} is not what was found", *lines])
+            )
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         if isinstance(excinfo.value, GroupFailure):
@@ -245,7 +331,7 @@ class Auditor:
 
         operation, _, format_name = str(config.getoption("mxemu_audit")).partition(",")
         self.asked = operation, format_name
-        self.stand_ins = stand_ins(operation, format_name)
+        self.stand_ins = stand_ins(operation, format_name, config.getoption("mxemu_carrier"))
         self.replaced = str(config.getoption("mxemu_replace") or "")
         self.path = config.getoption("mxemu_results")
         self.fates: dict[str, dict[str, Any]] = {}

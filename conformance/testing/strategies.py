@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from mxemu.formats import block_format as find_block_format
 from mxemu.formats import carrier as find_carrier
 from mxemu.formats import find as find_format
 from mxemu.scalar import decode
-from mxemu.value import Value
+from mxemu.value import ZERO, Value, from_fraction
 
 _LISTED = 10
 """Formats up to this width have all their codes in a list."""
@@ -113,21 +115,112 @@ def _powers(carrier: FloatFormat) -> st.SearchStrategy[int]:
 
 def _ties(fmt: ElementFormat, carrier: FloatFormat) -> st.SearchStrategy[int]:
     """Numbers of a format and the middles between neighbours, scaled by powers of two, and one ulp beside them."""
-    top = fmt.max_code if isinstance(fmt, FloatFormat) else (1 << (fmt.width - 1)) - 1
-
-    def made(code: int, half: int, scale: int, beside: int, sign: int) -> int:
-        one, two = decode(code, fmt).fraction(), decode(min(code + half, top), fmt).fraction()
-        middle = (one + two) / 2
-        exponent = -(middle.denominator.bit_length() - 1)
-        value = Value(0, middle.numerator, exponent + scale)
-        bits = value_bits(value, carrier) + beside
-        return min(max(bits, 0), carrier.max_code) | sign
-
     scales = st.one_of(st.just(0), st.integers(-140, 120))
     signs = st.sampled_from([0, carrier.sign_mask])
     return st.builds(
-        made, st.integers(0, top), st.integers(0, 1), scales, st.integers(-1, 1), signs
+        lambda middle, scale, beside, sign: _beside(middle, scale, beside, carrier) | sign,
+        st.sampled_from(_middles(fmt)),
+        scales,
+        st.integers(-1, 1),
+        signs,
     )
+
+
+@lru_cache(maxsize=64)
+def _middles(fmt: ElementFormat) -> tuple[Value, ...]:
+    """Magnitudes of a format and the middles between neighbours, from zero on."""
+    top = fmt.max_code if isinstance(fmt, FloatFormat) else (1 << (fmt.width - 1)) - 1
+    numbers = [decode(code, fmt).fraction() for code in range(top + 1)]
+    between = [(one + two) / 2 for one, two in pairwise(numbers)]
+    return tuple(from_fraction(one) for one in sorted({*numbers, *between}))
+
+
+def _beside(middle: Value, scale: int, steps: int, carrier: FloatFormat) -> int:
+    """A scaled magnitude, or what is some ulp beside it, as bits of a number of the carrier."""
+    bits = value_bits(middle._replace(exponent=middle.exponent + scale), carrier) + steps
+    return min(max(bits, 0), carrier.max_code)
+
+
+def block_values(
+    block_format: str | BlockFormat,
+    count: int = 1,
+    *,
+    carrier: str | FloatFormat = BINARY32,
+    special: bool = True,
+) -> st.SearchStrategy[Any]:
+    """Numbers that are hard to quantize in blocks: what matters is how they stand to the largest of their block.
+
+    Each block has numbers of the element format and ties, one ulp beside both, under one scale anywhere in the range
+    of the carrier; a largest magnitude next to a power of two, or to the largest element; many zeros, or nothing else.
+
+    Parameters
+    ----------
+    block_format : str or BlockFormat
+    count : int
+        Blocks.
+    carrier : str or FloatFormat
+    special : bool
+        Inf and NaN, too.
+
+    Returns
+    -------
+    strategy of ndarray, shape (count, k)
+        In the dtype of the carrier; bfloat16 as its bits in uint16.
+    """
+    fmt = find_block_format(block_format) if isinstance(block_format, str) else block_format
+    numbers = find_carrier(carrier)
+    one = _block_of_numbers(fmt, numbers, special)
+    return st.lists(one, min_size=count, max_size=count).map(
+        lambda rows: as_values(np.array(rows, dtype=np.uint64), numbers.name).reshape(count, fmt.k)
+    )
+
+
+def _block_of_numbers(
+    fmt: BlockFormat, carrier: FloatFormat, special: bool
+) -> st.SearchStrategy[list[int]]:
+    """The bits of one block."""
+    middles, largest = _middles(fmt.element), _middles(fmt.element)[-1].leading
+    power = Value(0, 1, largest)
+    ends = [middles[-1], power, power._replace(exponent=largest + 1)]
+    odd = [carrier.max_code + 1, carrier.max_code + 2] if special else []
+
+    def made(
+        scale: int, lanes: list[int], sparse: bool, top: Value, beside: int, place: int
+    ) -> list[int]:
+        bits = []
+        for lane in lanes:  # a number holds which middle, how many ulp beside it, and the sign
+            which, sign = divmod(lane, 2)
+            which, steps = divmod(which, 3)
+            zero = sparse and which % 8
+            found = 0 if zero else _beside(middles[which], scale, steps - 1, carrier)
+            bits.append(found | carrier.sign_mask * sign)
+        sign = bits[place] & carrier.sign_mask
+        bits[place] = (
+            _beside(top, scale, beside, carrier) | sign if top.significand else bits[place]
+        )
+        return bits
+
+    lane = st.integers(0, 6 * len(middles) - 1)
+    blocks = st.builds(
+        made,
+        st.integers(carrier.emin - carrier.mantissa_bits, carrier.emax - largest),
+        st.lists(lane, min_size=fmt.k, max_size=fmt.k),
+        st.booleans(),
+        st.sampled_from([*ends, ZERO]),
+        st.integers(-2, 1),
+        st.integers(0, fmt.k - 1),
+    )
+    zeros = st.just([0] * fmt.k)
+    if not odd:
+        return st.one_of(blocks, zeros)
+    spoiled = st.builds(
+        lambda block, place, bits, sign: [*block[:place], bits | sign, *block[place + 1 :]],
+        blocks,
+        st.integers(0, fmt.k - 1),
+        st.sampled_from(odd),
+        st.sampled_from([0, carrier.sign_mask]),
+    )
+    return st.one_of(blocks, zeros, spoiled)
 
 
 def arrays(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mxemu.cli.options import read_carrier
 from mxemu.errors import MxemuError, unknown
-from mxemu.formats import block_format, element
+from mxemu.formats import BINARY32, block_format, element
 
 if TYPE_CHECKING:
     from conformance.audit import Audit, Inputs
@@ -43,7 +44,7 @@ Exit: 0 every bug class is caught   1 some are not, or the right result is rejec
     multiple=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Your test's inputs, .npy or .npz; may be repeated.  [default: a normal distribution]",
+    help="Your test's inputs, .npy, .npz or .safetensors; may be repeated.  [default: a normal distribution]",
 )
 @click.option(
     "--blocks",
@@ -51,6 +52,15 @@ Exit: 0 every bug class is caught   1 some are not, or the right result is rejec
     default=128,
     show_default=True,
     help="Blocks of the inputs that are looked at.",
+)
+@click.option(
+    "--carrier", metavar="NAME", help="Of the numbers, where no files say it.  [default: binary32]"
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the inputs that show what passes, .npz.",
 )
 @click.option(
     "--claim", "claims", multiple=True, metavar="NAME", help="Only this class; may be repeated."
@@ -77,6 +87,8 @@ def audit(context: click.Context, /, operation: str, format_name: str, **options
         )
     run = _node if options["node"] else _assertion
     found = run(operation, format_name, options)
+    if options["save"]:
+        _save(found, options["save"])
     _write(found, options["output_format"])
     context.exit(found.exit_code)
 
@@ -90,7 +102,8 @@ def _asked(options: dict[str, Any]) -> list[bool]:
 def _operation(name: str) -> str:
     from conformance.audit import AUDITED
 
-    found = next((one for one in AUDITED if one == name.replace("-", "_")), None)
+    plain = name.replace("-", "_")
+    found = next((one for one in AUDITED if one.replace("-", "_") == plain), None)
     if found is None:
         raise unknown("operation that can be audited", name, AUDITED)
     return found
@@ -98,12 +111,11 @@ def _operation(name: str) -> str:
 
 def _format(operation: str, name: str) -> str:
     """The name of an element format, a block format, or a pair."""
-    from conformance.adapter import find_pair
+    from conformance.adapter import PRODUCT_OPERATIONS, find_pair
 
-    plain = operation.replace("-", "_")
-    if plain in ("encode", "decode"):
+    if operation in ("encode", "decode"):
         return element(name).name
-    if plain in ("dot", "matmul"):
+    if operation in PRODUCT_OPERATIONS:
         pair = find_pair(name)
         for one in pair.split(","):
             block_format(one)
@@ -118,7 +130,12 @@ def _node(operation: str, format_name: str, options: dict[str, Any]) -> Audit:
     if options["files"]:
         raise MxemuError("--inputs with --pytest; a test has its own inputs")
     return audit_node(
-        options["node"], operation, format_name, options["replace"] or "", options["claims"]
+        options["node"],
+        operation,
+        format_name,
+        options["replace"] or "",
+        options["claims"],
+        carrier=_carrier(options),
     )
 
 
@@ -136,22 +153,43 @@ def _assertion(operation: str, format_name: str, options: dict[str, Any]) -> Aud
         words = str(accepts)
     if options["replace"]:
         raise MxemuError("--replace without --pytest; expected a test whose subject is replaced")
-    inputs, source = _inputs(operation, format_name, options["files"], options["blocks"])
+    inputs, source = _inputs(operation, format_name, options)
     return run(inputs, accepts, words, options["claims"], source)
 
 
-def _inputs(
-    operation: str, format_name: str, files: tuple[Path, ...], most: int
-) -> tuple[Inputs, str]:
+def _carrier(options: dict[str, Any]) -> str:
+    found = read_carrier(options["carrier"] or BINARY32.name)
+    return (found or BINARY32).name
+
+
+def _inputs(operation: str, format_name: str, options: dict[str, Any]) -> tuple[Inputs, str]:
     """The user's arrays, or the usual ones."""
     from conformance.audit import given_inputs, read_arrays, usual_inputs
 
+    files: tuple[Path, ...] = options["files"]
     if not files:
-        return usual_inputs(operation, format_name), "numbers from a normal distribution"
+        usual = usual_inputs(operation, format_name, _carrier(options))
+        return usual, "numbers from a normal distribution"
+    if options["carrier"]:
+        raise MxemuError("--carrier with --inputs; expected one, as files say what they hold")
     data: dict[str, Any] = {}
     for path in files:
         data |= {f"{path}:{name}": array for name, array in read_arrays(path).items()}
-    return given_inputs(operation, format_name, data, most), ", ".join(map(str, files))
+    return given_inputs(operation, format_name, data, options["blocks"]), ", ".join(map(str, files))
+
+
+def _save(found: Audit, path: Path) -> None:
+    """The inputs that show what passes."""
+    from conformance.audit import save_arrays
+    from conformance.audit.power import shown_by
+
+    if not found.cases:
+        click.echo(f"nothing passes for which inputs are known; {path} is not written", err=True)
+        return
+    arrays = shown_by(found.inputs).arrays(found.cases)
+    save_arrays(path, arrays)
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    click.echo(f"{path}: {shapes}", err=True)
 
 
 def _write(found: Audit, output_format: str) -> None:

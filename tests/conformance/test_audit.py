@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import combinations
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 import mxemu
 from conformance.audit import (
@@ -27,19 +28,20 @@ from conformance.audit import (
     usual_inputs,
 )
 from conformance.audit.power import shown_by
-from conformance.audit.stand_in import StandIn, stand_ins
+from conformance.audit.stand_in import StandIn, put, stand_ins
 from conformance.bound import bounds
 from conformance.zoo import reference
-from mxemu.cli import cli
-from mxemu.errors import BadShape, MxemuError, UnknownName
+from mxemu.errors import BadShape, BadType, BadValue, MxemuError, UnknownName
 
 FORMATS = {
     "encode": "E4M3",
     "decode": "E5M2",
+    "encode-scaled": "MXFP6_E3M2",
     "quantize": "MXFP8_E4M3",
     "dequantize": "MXFP4_E2M1",
     "fake_quantize": "MXFP4_E2M1",
     "dot": "MXFP8_E5M2,MXFP4_E2M1",
+    "dot-general": "MXFP6_E2M3",
     "matmul": "MXINT8",
 }
 EXACT = Tolerance(exact=True)
@@ -56,7 +58,8 @@ def suite_inputs(operation: str, name: str) -> Inputs:
 
 
 @pytest.mark.parametrize(
-    "operation", ["encode", "decode", "quantize", "dequantize", "fake_quantize"]
+    "operation",
+    ["encode", "decode", "encode-scaled", "quantize", "dequantize", "fake_quantize"],
 )
 def test_a_bitwise_test_on_the_inputs_of_the_suite_catches_every_class(operation: str) -> None:
     found = audit(suite_inputs(operation, FORMATS[operation]), EXACT)
@@ -83,7 +86,7 @@ def test_an_atol_above_the_largest_output_is_vacuous() -> None:
     for atol, flagged in ((largest, True), (np.nextafter(largest, 0), False)):
         found = audit(inputs, Tolerance(atol=float(atol)))
         assert ("all-zero" in names(found)) == flagged
-        assert bool(found.vacuous) == flagged
+        assert [line.split(" is not")[0] for line in found.vacuous] == [f"atol {atol:g}"] * flagged
     assert "VACUOUS  atol" in render_text(audit(inputs, Tolerance(atol=1e9)))
     assert audit(inputs, Tolerance(atol=1e9, rtol=0.0)).exit_code == 1
 
@@ -105,12 +108,13 @@ def test_expected_zeros_show_nothing() -> None:
     assert found.vacuous == ["every expected number is zero: these inputs show nothing but zeros"]
 
 
-@pytest.mark.parametrize("operation", ["dot", "matmul"])
+@pytest.mark.parametrize("operation", ["dot", "dot-general", "matmul"])
 def test_other_orders_of_additions_are_no_bugs(operation: str) -> None:
     """An assertion that is a bound rejects no correct kernel, and one on bits is told that it does."""
     rng = np.random.default_rng(5)
-    sizes = np.exp2(rng.integers(-12, 12, (2, 12, 128)))
-    x, y = (rng.standard_normal((2, 12, 128)) * sizes).astype(np.float32)
+    shape = 2, 12, 32 if operation == "dot" else 128
+    sizes = np.exp2(rng.integers(-12, 12, shape))
+    x, y = (rng.standard_normal(shape) * sizes).astype(np.float32)
     inputs = given_inputs(operation, "MXFP8_E5M2", {"a": x, "b": y})
     a, b = inputs.operands
     found = audit(inputs, EXACT)
@@ -143,7 +147,7 @@ def test_the_cases_show_every_class_that_passes_and_none_can_be_spared(operation
         assert any(not shown.differs[one.name][[*fewer]].any() for one in missed)
 
 
-@pytest.mark.parametrize("operation", ["encode", "quantize", "dequantize"])
+@pytest.mark.parametrize("operation", ["encode", "encode-scaled", "quantize", "dequantize"])
 def test_the_cases_alone_catch_what_passed(operation: str) -> None:
     """The inputs that are named, given to the same test, make it catch these classes."""
     inputs = usual_inputs(operation, FORMATS[operation])
@@ -230,7 +234,9 @@ def test_trivial_answers_are_wrong() -> None:
         right = answer(reference, inputs)
         found = {one: wrong for one, _, wrong in trivial(inputs, right)}
         assert {"all-zero", "sign-flipped", "last-row-dropped"} <= set(found)
-        assert ("not-quantized" in found) == (operation in ("encode", "quantize", "fake_quantize"))
+        numbers = ("encode", "encode-scaled", "quantize", "fake_quantize")
+        assert ("not-quantized" in found) == (operation in numbers)
+        assert ("one-code-off" in found) == (operation in numbers[:3])
         for wrong in found.values():
             assert wrong.unlike(right).any()
             assert wrong.values.shape == right.values.shape
@@ -282,6 +288,54 @@ def test_what_catches_the_classes_catches_a_stranger(kernel: Any) -> None:
     assert Tolerance(atol=1e38)(wrong.values, right.values)
 
 
+@pytest.mark.parametrize(
+    ("operation", "carrier"),
+    [
+        ("encode", "binary64"),
+        ("encode", "bfloat16"),
+        ("encode-scaled", "bfloat16"),
+        ("quantize", "binary16"),
+        ("fake_quantize", "bfloat16"),
+    ],
+)
+def test_every_carrier_is_audited_in_itself(operation: str, carrier: str) -> None:
+    inputs = usual_inputs(operation, FORMATS[operation], carrier)
+    numbers = inputs.numbers
+    assert np.abs(numbers).max() > 2
+    right, expected = answer(reference, inputs), mxemu.quantize(numbers.reshape(-1, 32), "MXFP4")
+    if operation == "fake_quantize":  # binary64 holds the numbers of every carrier
+        assert (right.values == mxemu.dequantize(expected)).all()
+    found = audit(inputs, EXACT)
+    assert not found.strict
+    assert not found.vacuous
+    assert all(one.caught for one in found.classes if one.kind == "trivial")
+    listed = {one.name for one in found.classes}
+    assert ("double-rounding-binary16" in listed) == (carrier == "binary64")
+    assert audit(suite_inputs(operation, FORMATS[operation]), EXACT).exit_code == 0
+
+
+def test_bfloat16_comes_as_bits_or_from_another_library() -> None:
+    x = np.array([[1.0, -2.5, 0.3125, 65280.0] * 8], np.float32)
+    bits = (x.view(np.uint32) >> 16).astype(np.uint16)
+    other = bits.view(np.dtype(ml_dtypes.bfloat16))
+    first, second = (given_inputs("quantize", "MXFP8", {"x": one}) for one in (bits, other))
+    assert first.carrier == second.carrier == "bfloat16"
+    assert (first.numbers == x).all()
+    assert (second.numbers == x).all()
+    both = given_inputs("dot", "MXFP8", {"a": bits, "b": x})
+    assert (both.operands[0].codes == both.operands[1].codes).all()
+
+
+def test_scales_of_blocks_are_those_of_their_elements() -> None:
+    x = np.random.default_rng(4).standard_normal((3, 32)).astype(np.float32)
+    scales = np.array([120, 127, 255], np.uint8)
+    given = given_inputs("encode-scaled", "MXFP4", {"values": x, "scales": scales})
+    assert (given.arrays[1] == np.repeat(scales, 32)).all()
+    found = answer(reference, given).values.reshape(3, 32)
+    assert np.isnan(found[2]).all()
+    assert (found[1] == mxemu.decode(mxemu.encode(x[1], "E2M1"), "E2M1")).all()
+
+
 def test_claims_are_all_that_counts() -> None:
     inputs = usual_inputs("quantize", "MXFP8")
     found = audit(inputs, EXACT, claims=["pairs-swapped", "all-zero"])
@@ -299,6 +353,16 @@ def test_inputs_are_checked() -> None:
         given_inputs("matmul", "MXFP4", {"x": x})
     with pytest.raises(BadShape, match="scales and codes"):
         given_inputs("dequantize", "MXFP4", {"x": x})
+    with pytest.raises(BadShape, match="expected values and scales"):
+        given_inputs("encode-scaled", "MXFP4", {"x": x})
+    with pytest.raises(BadShape, match="one block of k = 32"):
+        given_inputs("dot", "MXFP4", dict.fromkeys("ab", np.ones((2, 64), np.float32)))
+    with pytest.raises(BadType, match="expected integers, the codes of E2M1"):
+        given_inputs("decode", "E2M1", {"x": x})
+    with pytest.raises(BadValue, match="16 among the codes"):
+        given_inputs("decode", "E2M1", {"x": np.array([3, 16])})
+    with pytest.raises(MxemuError, match="it takes codes"):
+        usual_inputs("decode", "E2M1", "bfloat16")
     with pytest.raises(MxemuError, match="dtype int64"):
         given_inputs("quantize", "MXFP4", {"x": np.ones((1, 32), np.int64)})
     with pytest.raises(BadShape, match="no inputs"):
@@ -315,7 +379,10 @@ def test_reports_say_the_same() -> None:
     assert record["inputs"]["source"] == "mine.npy"
     for one in record["classes"]:
         assert one["caught"] == (one["reason"] is None)
-        assert (f"  {one['name']} " in text) == (not one["caught"])
+        listed = [line for line in text.splitlines() if line.startswith(f"  {one['name']} ")]
+        assert len(listed) == (not one["caught"])
+        if listed and one["reason"] == "inputs":
+            assert f"case {one['case']} " in listed[0]
     assert render_json(found) == render_json(found)
 
 
@@ -338,63 +405,22 @@ def test_stand_ins_answer_as_their_classes_do_and_remember() -> None:
     assert bits.view(np.float32).tolist() == [64.0, 64.0]
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(cli, ["audit", *words])
-
-
-def test_the_command_counts_what_is_accepted() -> None:
-    result = run("encode", "E4M3", "--rtol", "0.1", "--atol", "0.1")
-    assert result.exit_code == 1, result.output
-    assert "your assertion: rtol 0.1, atol 0.1" in result.stdout
-    assert "known bug classes" in result.stdout
-    found = json.loads(
-        run("encode", "E4M3", "--exact", "--claim", "all-zero", "--output-format", "json").stdout
-    )
-    assert (found["exit_code"], found["accepted"], found["of"]) == (0, 0, 1)
-
-
-def test_the_command_reads_files(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
-    np.savez(tmp_path / "both.npz", b=rng.standard_normal((3, 64)), a=rng.standard_normal((2, 64)))
-    np.save(tmp_path / "x.npy", rng.standard_normal((3, 64)))
-    both = run("matmul", "MXFP8,MXFP4", "--cosine", "0.9", "--inputs", str(tmp_path / "both.npz"))
-    assert both.exit_code == 1, both.output
-    assert "both.npz" in both.stdout
-    words = ("quantize", "MXFP4", "--exact", "--inputs", str(tmp_path / "x.npy"), "--blocks", "4")
-    found = json.loads(run(*words, "--output-format", "json").stdout)
-    assert found["inputs"]["rows"] == 4
-    assert found["inputs"]["left_out"] == 2
-    (tmp_path / "no.npy").write_text("nothing")
-    assert (
-        "no array"
-        in run("quantize", "MXFP4", "--exact", "--inputs", str(tmp_path / "no.npy")).stderr
-    )
-
-
-def test_the_command_takes_a_function(tmp_path: Path) -> None:
-    file = tmp_path / "compare.py"
-    file.write_text(
-        "def close(actual, expected):\n    return abs(actual - expected).mean() < 100\n"
-    )
-    result = run("encode", "E2M1", "--comparison", f"{file}:close")
-    assert result.exit_code == 1
-    assert "VACUOUS  an all-zero output passes" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("quantize", "MXFP4"), "nothing to audit"),
-        (("quantize", "MXFP4", "--exact", "--comparison", "a.b:c"), "expected one assertion"),
-        (("pack", "MXFP4", "--exact"), "unknown operation that can be audited"),
-        (("quantize", "E2M1", "--exact"), "E2M1"),
-        (("quantize", "MXFP4", "--exact", "--inputs", "nowhere.npy"), "nowhere.npy"),
-        (("quantize", "MXFP4", "--exact", "--replace", "a:b"), "--replace without --pytest"),
-        (("quantize", "MXFP4", "--pytest", "t.py", "--inputs", "x.npy"), "--inputs with --pytest"),
-        (("quantize", "MXFP4", "--comparison", "no_such_module:f"), "cannot import no_such_module"),
-    ],
-)
-def test_the_command_refuses(words: tuple[str, ...], said: str) -> None:
-    result = run(*words)
-    assert result.exit_code == 2
-    assert said in result.stderr
+def test_stand_ins_take_every_carrier_in_every_clothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(8).standard_normal((4, 32)).astype(ml_dtypes.bfloat16)
+    right = mxemu.dequantize(mxemu.quantize(x, "MXFP4"))
+    listed = {one.name: one for one in stand_ins("fake_quantize", "MXFP4", "bfloat16")}
+    for name, expected in (("reference", right), ("sign-flipped", -right)):
+        bits = listed[name].fake_quantize(x.view(np.uint16), "MXFP4")
+        assert (bits.view(ml_dtypes.bfloat16).astype(np.float32) == expected).all()
+    module = SimpleNamespace(kernel=lambda values: values)
+    monkeypatch.setitem(sys.modules, "kernel_of_a_project", module)
+    put(listed["doubled"], "kernel_of_a_project:kernel", "fake_quantize", "MXFP4", setattr)
+    found = module.kernel(x.reshape(2, 64))
+    assert found.dtype == x.dtype
+    assert (found.astype(np.float32) == 2 * right.reshape(2, 64)).all()
+    codes = {one.name: one for one in stand_ins("encode-scaled", "MXFP4")}
+    scales = np.full(128, 127, np.uint8)
+    given = x.astype(np.float32).ravel(), scales, "MXFP4"
+    assert (codes["reference"].encode_scaled(*given) == mxemu.encode(given[0], "E2M1")).all()
+    assert not codes["all-zero"].encode_scaled(*given).any()
+    assert codes["all-zero"].seen()["differing"] > 100

@@ -407,13 +407,13 @@ def test_a_staircase_at_the_ends_of_binary32(given: str) -> None:
 
 
 DRAWING = [
-    ("float-log2-binary32", "quantize", "MXFP6_E3M2", "Scale staircase"),
+    ("float-log2-binary32", "quantize", "MXFP8_E4M3", "Scale staircase"),
     ("pairs-swapped", "quantize", "MXFP4_E2M1", "Number line of E2M1"),
     ("scale-0-as-subnormal", "encode-scaled", "MXFP8_E4M3", "Number line of E4M3"),
-    ("dequantize-shift23", "dequantize", "MXINT8", "dut - ref"),
+    ("dequantize-shift23", "dequantize", "MXFP4_E2M1", "dut - ref"),
     ("shift23", "decode", "E8M0", "Number line of E8M0"),
     ("int8-over-128", "decode", "INT8", "Number line of INT8"),
-    ("last-lane-dropped", "dot-general", "MXFP8_E5M2", "dut - ref"),
+    ("last-lane-dropped", "dot", "MXFP8_E4M3", "dut - ref"),
     ("inf-as-nan", "encode", "E5M2", "Bit fields"),
 ]
 
