@@ -70,7 +70,8 @@ silicon: ## run all kernels and libraries on this machine's Hopper GPU; writes t
 silicon-verify: $(STAMP) ## compute the GPU's results again on the CPU, those kept as hashes included
 	@PYTHONPATH=.:tests $(PY) tests/silicon/verify.py
 
-# The day that stands in the results, and the systems to run; all of them unless named.
+# The day that stands in the results, and the systems to run; all of them unless named. The environment variable
+# MICROXCALING names a folder with the sources of microxcaling, which no registry carries; two systems need it.
 DATE ?=
 NAMES ?=
 .PHONY: systems

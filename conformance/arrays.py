@@ -117,18 +117,6 @@ def _powers(scale: FloatFormat) -> Array | None:
     return np.array([value.leading if value.is_finite else 0 for value in values])
 
 
-def span_by_runs(
-    first: int, count: int, element: ElementFormat, carrier: FloatFormat, profile: Profile
-) -> Array:
-    """Expected codes of the inputs first, first + 1, ..., without bisection."""
-    firsts, codes = _table(element, carrier, profile)
-    start = int(np.searchsorted(firsts, first, side="right")) - 1
-    stop = int(np.searchsorted(firsts, first + count, side="left"))
-    edges = np.append(firsts[start:stop], np.uint64(first + count)).astype(np.int64)
-    edges[0] = first
-    return np.repeat(codes[start:stop], np.diff(edges))
-
-
 def equals_runs(
     codes: Array, first: int, element: ElementFormat, carrier: FloatFormat, profile: Profile
 ) -> bool:

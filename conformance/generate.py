@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import mxemu
-from conformance import rendering, system_pages
+from conformance import rendering, rules, system_pages
 from conformance.figures import figures
 from conformance.notes import NOTES
-from conformance.report import smallest
 from conformance.traceability import (
     ROOT,
     case_counts,
@@ -112,9 +111,12 @@ def _pages(root: Path) -> Iterator[tuple[str, str]]:
         (name, list(group))
         for name, group in groupby(CLAUSES.values(), lambda clause: clause.section)
     ]
-    yield "docs/reference/clauses.md", _render("clauses.md", sections=sections)
-    notes = _render("notes.md", notes=NOTES.values(), smallest=smallest.by_note())
-    yield "docs/reference/notes.md", notes
+    mistakes = {
+        id_: [note.key for note in NOTES.values() if id_ in note.clauses] for id_ in CLAUSES
+    }
+    beside = {"mistakes": mistakes, "systems": deviating_subjects(root)}
+    yield "docs/reference/clauses.md", _render("clauses.md", sections=sections, **beside)
+    yield "docs/reference/notes.md", _render("notes.md", pages=list(rules.pages()))
     yield "docs/reference/traceability.md", _render("traceability.md", **_traces(root))
     yield "docs/reference/formats.md", _render("formats.md", **_formats())
     yield "docs/reference/profiles.md", _render("profiles.md", **_profiles())

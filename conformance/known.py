@@ -9,10 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from conformance.diagnose import name_of
 from conformance.runner import Run
 from conformance.target import parse_target, system_folder
 from conformance.verdict import Group
+from conformance.why.diagnose import name_of
 from mxemu.errors import MxemuError
 from mxemu.profile import Profile
 

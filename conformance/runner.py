@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +16,7 @@ from conformance.adapter import (
     function_of,
     is_preset,
 )
-from conformance.arrays import Array, as_values, equals_runs, span_by_runs
+from conformance.arrays import Array
 from conformance.cases import Cases
 from conformance.coverage import all_wrong
 from conformance.judges import (
@@ -35,7 +34,7 @@ from conformance.judges import (
 from conformance.verdict import Cluster, Group, Terms, judge_group, without_result
 from conformance.worker import InProcess, Outcome, Worker
 from mxemu.accumulation import EXACT, Accumulation
-from mxemu.formats import FloatFormat, block_format, carrier, element
+from mxemu.formats import ElementFormat, FloatFormat, block_format, carrier, element
 from mxemu.profile import OCP, Overflow, Profile, Rounding
 
 CHECKED = (
@@ -88,6 +87,8 @@ class Run:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     interrupted: bool = False
     asked_accumulation: Accumulation | None = None
+    reduces: bool = True
+    """Whether the first failure of a group is made smaller by asking the subject again."""
 
     @property
     def accumulation(self) -> Accumulation:
@@ -144,7 +145,7 @@ def _terms(operation: str, format_name: str, offer: Operation, run: Run) -> Iter
     fmt = (
         block_format(format_name).element if operation in BLOCK_OPERATIONS else element(format_name)
     )
-    if isinstance(fmt, FloatFormat) and not fmt.subnormals:
+    if _is_of_scales(fmt):
         return
     for rounding in offer.roundings:
         if rounding not in (run.base.rounding, Rounding.STOCHASTIC):
@@ -180,7 +181,7 @@ def _make_judge(operation: str, format_name: str, carrier_name: str, level: str)
         fmt = element(format_name)
         if operation == "decode":
             return DecodeJudge(fmt, numbers)
-        if isinstance(fmt, FloatFormat) and not fmt.subnormals:
+        if isinstance(fmt, FloatFormat) and _is_of_scales(fmt):
             return ScaleCastJudge(fmt, numbers, level)
         return EncodeJudge(fmt, numbers, level)
     block = block_format(format_name)
@@ -205,17 +206,21 @@ def check(
     progress: Callable[[Request], None] = lambda _: None,
 ) -> Run:
     """Check everything that a subject offers; a partial run is kept in ``run`` whatever happens."""
-    run.skipped += _skipped(run.capabilities)
+    run.skipped += skipped(run.capabilities)
     for request in requests(run, filters):
         progress(request)
         group = Group(request.operation, request.format, request.carrier, request.terms.profile)
         run.groups.append(group)
         check_group(subject, request, run.level, group)
-    run.groups += _missing_capabilities(run, filters)
+        if run.reduces:
+            from conformance.why.counterexample import with_smallest
+
+            group.clusters = with_smallest(subject, request, run.level, group)
+    run.groups += missing_capabilities(run, filters)
     return run
 
 
-def _skipped(capabilities: Capabilities) -> list[tuple[str, str]]:
+def skipped(capabilities: Capabilities) -> list[tuple[str, str]]:
     """What the subject offers and the suite has no cases for."""
     reasons = [
         (operation, "the suite has no cases for this operation yet")
@@ -252,61 +257,77 @@ def check_group(
     judge: Judge | None = None,
 ) -> Group:
     """Ask for one group and judge what comes; with cases of its own if a judge is given."""
-    group.further = request.terms.further
-    sweeps = level == "exhaustive" and not request.terms.further
+    if judge is None and sweeps(request, level):
+        from conformance.campaign import check_in_chunks
+
+        return check_in_chunks(subject, request, level, group)
     judge = judge or judge_of(request, level)
-    profile, accumulation = request.terms.profile, request.terms.accumulation
-    group.accumulation = accumulation
-    arrays, extra = judge.arguments()
-    if request.operation in _TAKES_PROFILE:
-        extra = (*extra, profile)
-    if accumulation is not None:
-        extra = (*extra, accumulation.name if is_preset(accumulation) else accumulation)
-    observed, raised, failed = _ask(subject, request.operation, arrays, extra, judge)
-    if failed is not None:
-        _without_results(group, failed, judge)
-        if failed.kind == "died":
-            _name_culprit(subject, request.operation, arrays, extra, judge, group)
-        return group
-    judge_group(group, judge, observed, raised.mask, request.terms)
-    group.reason = raised.reason
-    group.clusters = [_with_token(one, judge, group) for one in group.clusters]
-    if sweeps and isinstance(judge, EncodeJudge) and judge.sweeps and judge.carrier.width == 32:
-        _sweep(subject, judge, request, group)
+    answers = ask(subject, request, judge)
+    conclude(group, request, judge, answers)
+    if answers.failed is not None and answers.failed.kind == "died":
+        lethal = culprit(subject, request, judge)
+        group.clusters = [] if lethal is None else [killed(judge, *lethal, group)]
     return group
 
 
-def _with_token(cluster: Cluster, judge: Judge, group: Group) -> Cluster:
-    """A cluster whose first case can be replayed, where its operation has such a form."""
-    from conformance.replay import of_case
+def sweeps(request: Request, level: str) -> bool:
+    """Whether all inputs of a carrier are asked for besides the cases of a group."""
+    if level != "exhaustive" or request.terms.further or request.operation != "encode":
+        return False
+    return carrier(request.carrier).width == 32 and not _is_of_scales(element(request.format))
 
-    found = of_case(judge, group, cluster.index) if cluster.index >= 0 else None
-    return cluster if found is None else replace(cluster, token=found.token)
+
+def _is_of_scales(fmt: ElementFormat) -> bool:
+    """Whether a format is one of scales only, such as E8M0: a conversion to it is a cast without a clause."""
+    return isinstance(fmt, FloatFormat) and not fmt.subnormals
+
+
+def conclude(group: Group, request: Request, judge: Judge, answers: Answers) -> Group:
+    """The verdict of a group from the answers to the cases of its judge."""
+    group.further = request.terms.further
+    group.accumulation = request.terms.accumulation
+    if answers.failed is not None:
+        return _without_results(group, answers.failed, judge)
+    judge_group(group, judge, answers.observed, answers.raised, request.terms)
+    group.reason = answers.reason
+    from conformance.replay import with_token
+
+    group.clusters = [with_token(one, judge, group) for one in group.clusters]
+    return group
 
 
 @dataclass
-class Raised:
-    """Which cases made the subject raise, and the first message."""
+class Answers:
+    """What a subject gave for the cases of a judge.
 
-    mask: Array
+    Attributes
+    ----------
+    observed : ndarray
+        One row a case; rows that raised hold anything.
+    raised : ndarray of bool
+        Cases for which the subject raised an exception.
+    reason : str
+        The first message of these.
+    failed : Outcome, optional
+        Why there are no results at all.
+    """
+
+    observed: Array
+    raised: Array
     reason: str = ""
+    failed: Outcome | None = None
 
 
-def _ask(
-    subject: Worker | InProcess,
-    operation: str,
-    arrays: tuple[Array | None, ...],
-    extra: tuple[object, ...],
-    judge: Judge,
-) -> tuple[Array, Raised, Outcome | None]:
+def ask(subject: Worker | InProcess, request: Request, judge: Judge) -> Answers:
     """All cases in one call; when that raises, in ever smaller parts, so that one bad input hides no other."""
+    arrays, extra = _arguments(request, judge)
     total = len(judge.cases)
-    raised = Raised(np.zeros(total, dtype=bool))
+    answers = Answers(np.zeros(0), np.zeros(total, dtype=bool))
     observed: Array | None = None
     pending, calls = judge.batches(), 0
     while pending:
         part = pending.pop()
-        outcome = subject.call(function_of(operation), judge.given(arrays, part), extra)
+        outcome = subject.call(function_of(request.operation), judge.given(arrays, part), extra)
         calls += 1
         if outcome.kind == "raised":
             enough = calls >= (FRUITLESS_CALLS if observed is None else MOST_CALLS)
@@ -314,20 +335,34 @@ def _ask(
             smaller = _smaller(part, judge.silent()) if halves else []
             pending += smaller
             if not smaller:
-                raised.mask[part] = True
-                raised.reason = raised.reason or outcome.message
+                answers.raised[part] = True
+                answers.reason = answers.reason or outcome.message
             continue
         rows = judge.answer(outcome.arrays, part) if outcome.kind == "ok" else None
-        if rows is None:
-            return np.zeros(0), raised, outcome
-        if isinstance(rows, str):
-            return np.zeros(0), raised, Outcome("shape", message=rows)
+        if rows is None or isinstance(rows, str):
+            answers.failed = Outcome("shape", message=rows) if rows is not None else outcome
+            return answers
         if observed is None:
             observed = np.zeros((total, *rows.shape[1:]), dtype=rows.dtype)
         observed[part] = rows
     if observed is None:
-        return np.zeros(0), raised, Outcome("raised", message=raised.reason)
-    return observed, raised, None
+        answers.failed = Outcome("raised", message=answers.reason)
+    else:
+        answers.observed = observed
+    return answers
+
+
+def _arguments(
+    request: Request, judge: Judge
+) -> tuple[tuple[Array | None, ...], tuple[object, ...]]:
+    """What the subject's function is given: arrays, and what it is asked for."""
+    arrays, extra = judge.arguments()
+    accumulation = request.terms.accumulation
+    if request.operation in _TAKES_PROFILE:
+        extra = (*extra, request.terms.profile)
+    if accumulation is not None:
+        extra = (*extra, accumulation.name if is_preset(accumulation) else accumulation)
+    return arrays, extra
 
 
 def _smaller(part: Array, silent: Array) -> list[Array]:
@@ -348,22 +383,22 @@ def _without_results(group: Group, outcome: Outcome, judge: Judge) -> Group:
     return group
 
 
-def _name_culprit(
-    subject: Worker | InProcess,
-    operation: str,
-    arrays: tuple[Array | None, ...],
-    extra: tuple[object, ...],
-    judge: Judge,
-    group: Group,
-) -> None:
-    """One input on which the subject dies, by halving; none is named when it takes several together."""
+def culprit(subject: Worker | InProcess, request: Request, judge: Judge) -> tuple[int, int] | None:
+    """Cases on which the subject dies, one if it can be, by halving; None when it takes several together.
+
+    Returns
+    -------
+    tuple of two int, or None
+        The first case, and the one after the last.
+    """
+    arrays, extra = _arguments(request, judge)
     start, stop = 0, len(judge.cases)
     if not judge.splits:
-        return
+        return None
 
     def dies(part: tuple[int, int]) -> bool:
         given = judge.given(arrays, np.arange(*part))
-        return subject.call(function_of(operation), given, extra).kind == "died"
+        return subject.call(function_of(request.operation), given, extra).kind == "died"
 
     if dies((0, 1)):
         stop = 1  # most of what dies, dies of anything, and every search step costs a new process
@@ -372,108 +407,22 @@ def _name_culprit(
         halves = ((start, middle), (middle, stop))
         dying = next((half for half in halves if dies(half)), None)
         if dying is None:
-            return
+            return None
         start, stop = dying
+    return start, stop
+
+
+def killed(judge: Judge, start: int, stop: int, group: Group) -> Cluster:
+    """Cases on which the subject died, in words."""
+    from conformance.replay import of_case
+
     case = judge.describe(start, all_wrong(judge), group.profile)
-    group.clusters = [Cluster("crash", stop - start, without_result(case, "died"))]
+    one = of_case(judge, group, start)
+    token = one.token if one is not None else ""
+    return Cluster("crash", stop - start, without_result(case, "died"), token=token)
 
 
-CHUNK = 1 << 24
-"""Inputs in one call of the exhaustive sweep."""
-
-KEPT = 100_000
-"""Differing inputs of the sweep that are judged one by one; the others are counted."""
-
-
-def _sweep(subject: Worker | InProcess, judge: EncodeJudge, request: Request, group: Group) -> None:
-    """All inputs of a 32-bit carrier against the runs table.
-
-    Differing inputs join the cases of the group, which is then judged again, so that a cause is accepted only
-    if it explains them too.
-    """
-    kept: list[Array] = []
-    judged = silent = 0
-    for bits, outcome in _answers(subject, judge, request.terms.profile):
-        found = judge.observe(outcome.arrays, CHUNK) if outcome.kind == "ok" else outcome.message
-        if isinstance(found, str):
-            group.counts["crash"] += CHUNK
-            group.reason, group.log = found, outcome.log
-            return
-        expected = span_by_runs(
-            int(bits[0]), CHUNK, judge.element, judge.carrier, request.terms.profile
-        )
-        differs = judge.differs(found, expected)
-        open_inputs = differs & judge.is_open(bits)
-        judged += int((differs & ~open_inputs).sum())
-        silent += int(open_inputs.sum())
-        kept += [bits[differs & ~open_inputs][:KEPT], bits[open_inputs][:8]]
-    judge.extend(np.concatenate([*kept, judge.cases.inputs[:0]])[:KEPT])
-    _judge_again(subject, judge, request, group)
-    _count_sweep(group, judge.carrier.width, judged, silent)
-
-
-def _answers(
-    subject: Worker | InProcess, judge: EncodeJudge, profile: Profile
-) -> Iterator[tuple[Array, Outcome]]:
-    """The inputs and answers of the sweep that are not all as expected.
-
-    The subject works on the next inputs while its last answer is looked at.
-    """
-    bits = np.arange(CHUNK, dtype=judge.cases.inputs.dtype)
-    values = as_values(bits, judge.carrier.name)
-
-    def ask(first: int) -> Outcome:
-        np.add(bits, bits.dtype.type(first - int(bits[0])), out=bits)
-        return subject.call("encode", (values,), (judge.element.name, profile))
-
-    with ThreadPoolExecutor(1) as line:
-        pending = line.submit(ask, 0)
-        for first in range(0, 1 << judge.carrier.width, CHUNK):
-            outcome = pending.result()
-            if first + CHUNK < 1 << judge.carrier.width:
-                pending = line.submit(ask, first + CHUNK)
-            if not _as_expected(outcome, first, judge, profile):
-                yield np.arange(first, first + CHUNK, dtype=bits.dtype), outcome
-
-
-def _as_expected(outcome: Outcome, first: int, judge: EncodeJudge, profile: Profile) -> bool:
-    """Whether an answer is exactly the expected codes, compared in the dtype in which it came."""
-    if outcome.kind != "ok" or len(outcome.arrays) != 1:
-        return False
-    codes = outcome.arrays[0]
-    return (
-        codes.shape == (CHUNK,)
-        and codes.dtype.kind == "u"
-        and equals_runs(codes, first, judge.element, judge.carrier, profile)
-    )
-
-
-def _judge_again(
-    subject: Worker | InProcess, judge: EncodeJudge, request: Request, group: Group
-) -> None:
-    """Ask for the enlarged cases and judge them all."""
-    arrays, extra = judge.arguments()
-    observed, raised, failed = _ask(
-        subject, "encode", arrays, (*extra, request.terms.profile), judge
-    )
-    fresh = Group(group.operation, group.format, group.carrier, group.profile)
-    if failed is not None:
-        _without_results(fresh, failed, judge)
-    else:
-        judge_group(fresh, judge, observed, raised.mask, request.terms)
-    group.__dict__.update(fresh.__dict__)
-
-
-def _count_sweep(group: Group, width: int, judged: int, silent: int) -> None:
-    """The counts of all inputs, under the verdicts that the judged ones got."""
-    differing = "FAIL" if group.counts["FAIL"] else "free"
-    group.silent = silent
-    group.counts["FAIL"] = judged if differing == "FAIL" else 0
-    group.counts["free"] = silent + (judged if differing == "free" else 0)
-    group.counts["pass"] = (1 << width) - judged - silent - group.counts["crash"]
-
-
-def _missing_capabilities(run: Run, filters: Filters) -> Iterator[Group]:
+def missing_capabilities(run: Run, filters: Filters) -> Iterator[Group]:
     """What the specification asks every implementation to offer, and this one was not seen to do and does not offer."""
     for operation in _TAKES_PROFILE:
         offer = run.capabilities.operations.get(operation)

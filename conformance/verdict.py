@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conformance.arrays import Array
-from conformance.diagnose import (
-    Hypothesis,
-    explain_accumulation,
-    explain_judged,
-    explain_mistake,
-    explain_open,
-    name_of,
-)
-from conformance.judges import Case, Judge, ProductJudge, QuantizeJudge, Side
+from conformance.judges import Case, Judge, ProductJudge, Side
+from conformance.why.combined import Outcomes, explain_conversion, explain_product, explain_silent
+from conformance.why.diagnose import Hypothesis, explain_judged, explain_open, name_of
 from mxemu.accumulation import Accumulation
 from mxemu.profile import OCP, Profile
 
 if TYPE_CHECKING:
-    from conformance.mining import Rule
+    from conformance.why.minimize import Smallest
+    from conformance.why.mining import Rule
 
 VERDICTS = ("pass", "FAIL", "free", "unsupported", "crash")
 
@@ -31,6 +26,7 @@ class Cluster:
     """Differing cases that one clause decides, and the simplest of them; silent if the text leaves them open.
 
     ``index`` is the number of that case among those of its judge, -1 if it is not known; ``token`` replays it.
+    ``smallest`` is what it was reduced to by asking the subject again; ``first`` and ``token`` are about that then.
     """
 
     verdict: str
@@ -39,6 +35,7 @@ class Cluster:
     silent: bool = False
     index: int = -1
     token: str = ""
+    smallest: Smallest | None = None
 
 
 @dataclass
@@ -150,12 +147,12 @@ def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, term
     wrong, silent = judge.compare(observed, profile)
     crashed = raised & ~judge.silent()
     wrong, silent = wrong & ~raised, (silent & ~raised) | (raised & judge.silent())
-    broken = _broken_promises(judge, observed, silent & ~raised, terms)
+    broken = broken_promises(judge, observed, silent & ~raised, terms)
     wrong, silent = wrong | broken, silent & ~broken
     group.counts["crash"] = int(crashed.sum())
     group.counts["free"] = group.silent = int(silent.sum())
     if wrong.any():
-        _explain(group, judge, observed, wrong, terms)
+        _explain(group, judge, observed, raised, wrong, terms)
     else:
         profile = lawful(profile, judge)
         wrong = judge.compare(observed, profile)[0] & ~raised
@@ -180,7 +177,7 @@ def judge_group(group: Group, judge: Judge, observed: Array, raised: Array, term
 def _mine(group: Group, judge: Judge, wrong: Array, answered: Array) -> None:
     """Rules about failures that have no other explanation."""
     if group.counts["FAIL"] and not any(one.complete for one in group.hypotheses):
-        from conformance.mining import mine
+        from conformance.why.mining import mine
 
         group.rules = mine(judge, wrong, answered)
 
@@ -198,10 +195,7 @@ def judge_products(
     group.counts["crash"] = int(raised.sum())
     faults = np.zeros_like(wrong)
     if wrong.any():
-        found = explain_accumulation(judge, observed, ~raised)
-        if found is None or not found.complete:
-            known = explain_mistake(judge, observed, terms.profile, wrong, ~raised)
-            found = known if known is not None and (known.complete or found is None) else found
+        found = explain_product(Outcomes(judge, observed, terms.profile, wrong, ~raised))
         group.hypotheses += [found] if found is not None else []
         faults = _faults(judge, observed, wrong, terms.declared, found)
     group.counts["FAIL"] = int(faults.sum())
@@ -222,11 +216,11 @@ def _faults(
     if cause is not None and cause.kind == "accumulation" and cause.complete:
         return np.zeros_like(wrong)
     impossible = judge.impossible(observed, wrong)
-    whole = cause is not None and cause.kind == "mistake" and cause.complete
+    whole = cause is not None and cause.kind != "accumulation" and cause.complete
     return wrong if whole and impossible.any() else impossible
 
 
-def _broken_promises(judge: Judge, observed: Array, silent: Array, terms: Terms) -> Array:
+def broken_promises(judge: Judge, observed: Array, silent: Array, terms: Terms) -> Array:
     """Silent cases that differ although the subject itself declares what it would do."""
     broken = np.zeros_like(silent)
     for index in np.flatnonzero(silent) if terms.declared else ():
@@ -261,29 +255,18 @@ def _base(group: Group, terms: Terms) -> Profile:
     return found or terms.profile
 
 
-def _explain(group: Group, judge: Judge, observed: Array, wrong: Array, terms: Terms) -> None:
+def _explain(
+    group: Group, judge: Judge, observed: Array, raised: Array, wrong: Array, terms: Terms
+) -> None:
     """Find out why judged cases differ, and what follows for the verdict."""
     found = explain_judged(judge, observed, terms.profile, wrong)
-    if found is None:
-        found = explain_mistake(judge, observed, terms.profile, wrong)
-    if found is None or not found.complete:
-        found = _own_scale_rule(judge, observed, terms.profile, wrong) or found
+    if found is None or found.kind != "profile":
+        given = Outcomes(judge, observed, terms.profile, wrong, ~raised)
+        found = explain_conversion(given, found)
     if found is not None:
         group.hypotheses.append(found)
     legal = found is not None and found.kind == "profile" and found.complete
     group.counts["free" if legal and not terms.declared else "FAIL"] += int(wrong.sum())
-
-
-def _own_scale_rule(
-    judge: Judge, observed: Array, profile: Profile, wrong: Array
-) -> Hypothesis | None:
-    """MX 6.3 allows any choice of scale: then every element has to be right for the scale that was chosen."""
-    if not isinstance(judge, QuantizeJudge):
-        return None
-    judged = np.flatnonzero(~judge.silent() | wrong)
-    if not all(judge.fits_its_scale(int(index), observed, profile) for index in judged):
-        return None
-    return Hypothesis("a scale rule of its own", "profile", len(judged), len(judged))
 
 
 def _explain_open(
@@ -295,6 +278,10 @@ def _explain_open(
         return Hypothesis("refuses these inputs", "profile", count, count)
     if raised.any():
         return None
+    cause = next(iter(group.hypotheses), None)
+    if cause is not None and cause.text and cause.complete:
+        given = Outcomes(judge, observed, group.profile, silent, ~raised)
+        return explain_silent(given, cause, silent)
     if base is not group.profile and not judge.compare(observed, base)[1].any():
         return Hypothesis(name_of(base, group.profile), "profile", count, count, base)
     return explain_open(judge, observed, base, silent)

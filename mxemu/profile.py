@@ -700,10 +700,10 @@ def spell(profile: Profile) -> str:
     if preset is not None and preset.same_choices(profile):
         return profile.name
     changes = profile.changes(OCP).items()
-    return ",".join([OCP.name, *(f"{key}={_word(choice)}" for key, choice in changes)])
+    return ",".join([OCP.name, *(f"{key}={word_of(choice)}" for key, choice in changes)])
 
 
-def _word(choice: object) -> str:
+def word_of(choice: object) -> str:
     """A field's value without commas and spaces: a pair of codes is joined by ``-``."""
     return "-".join(map(str, choice)) if type(choice) is tuple else plain(choice)
 

@@ -29,6 +29,7 @@ from conformance.adapters.arrayfiles import Stored
 from conformance.arrays import BITS_DTYPES, Array, as_bits, as_values, code_dtype
 from conformance.cases import Cases
 from conformance.judges import BlockJudge, Judge, QuantizeJudge
+from conformance.replay import with_token
 from conformance.runner import Filters, Request, Run, judge_of, judge_with
 from conformance.target import parse_target
 from conformance.verdict import Group, Terms, judge_group
@@ -217,6 +218,7 @@ def check(
     if isinstance(observed, str):
         raise BadFile(f"{', '.join(map(str, dump.outputs.files))}: {observed}")
     judge_group(group, judge, observed, np.zeros(len(observed), dtype=bool), terms)
+    group.clusters = [with_token(one, judge, group) for one in group.clusters]
     offered = {dump.operation: Operation((dump.format,), (carrier,))}
     capabilities = Capabilities(dump.name, dump.version, offered, dump.profile)
     return Run(target, capabilities, "dump", asked, [group])
@@ -236,6 +238,7 @@ def _check_products(target: str, dump: Dump, asked: Accumulation | None) -> Run:
     promised = asked is None and dump.accumulation is not None
     terms = Terms(OCP, promised, accumulation=base, takes_c=named)
     judge_group(group, judge, bits, np.zeros(len(bits), dtype=bool), terms)
+    group.clusters = [with_token(one, judge, group) for one in group.clusters]
     offered = {dump.operation: Operation((dump.format,), (carrier,), c=named)}
     capabilities = Capabilities(dump.name, dump.version, offered, accumulation=dump.accumulation)
     return Run(target, capabilities, "dump", None, [group], asked_accumulation=asked)

@@ -14,7 +14,7 @@ from conformance.adapter import REJECTED
 from conformance.arrays import Array, as_bits, as_values, fits
 from conformance.cases import Cases
 from mxemu.formats import E8M0, ElementFormat, FloatFormat, IntFormat
-from mxemu.profile import OCP, Profile, spell
+from mxemu.profile import OCP, Profile, alternatives, spell
 from mxemu.scalar import decode
 from mxemu.value import Value, decimal_text
 
@@ -68,6 +68,10 @@ class Judge:
     fields: tuple[str, ...] = ()
     open_fields: tuple[str, ...] = ()
     element: ElementFormat | None = None
+
+    def choices(self, field_name: str) -> tuple[Any, ...]:
+        """The values of a profile field that a search for the subject's profile tries."""
+        return alternatives(field_name)
 
     def arguments(self) -> tuple[tuple[Array | None, ...], tuple[Any, ...]]:
         """Arrays and further arguments of the subject's function, without the profile."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -27,11 +27,11 @@ from conformance.judges.base import (
 from conformance.judges.elements import ENCODE_FIELDS
 from mxemu.block import dequantize, dequantize_bits, quantize_bits, value_bits
 from mxemu.formats import BINARY32, BlockFormat, ElementFormat, FloatFormat
-from mxemu.profile import OCP, Profile, Rounding
+from mxemu.profile import OCP, PRESETS, Profile, Rounding
 from mxemu.scalar import Status, carry_in, decode, encode
-from mxemu.value import divide
+from mxemu.value import Value, divide
 
-BLOCK_FIELDS = ("scale_rule", "scale_overflow", *ENCODE_FIELDS)
+BLOCK_FIELDS = ("scale_rule", "scale_overflow", *ENCODE_FIELDS, "amax_floor", "scale_clamp")
 OPEN_BLOCK_FIELDS = (
     "zero_block",
     "amax_nan",
@@ -41,6 +41,15 @@ OPEN_BLOCK_FIELDS = (
     "overflow",
     "scale_overflow",
 )
+
+
+MIN_NORMAL = Value(0, 1, BINARY32.emin)
+
+
+def _of_presets(field_name: str) -> Iterator[Any]:
+    """What the named profiles have in a field, where they have something."""
+    found = (getattr(profile, field_name) for profile in PRESETS.values())
+    return (one for one in found if one is not None)
 
 
 class BlockJudge(Judge):
@@ -55,6 +64,17 @@ class BlockJudge(Judge):
         self.carrier = carrier
         self.cases = quantize_cases(fmt, carrier, level)
         self.forget()
+
+    def choices(self, field_name: str) -> tuple[Any, ...]:
+        """As for any; of the fields that hold numbers those that are in use, such as the machine epsilon."""
+        match field_name:
+            case "amax_floor":
+                epsilon = Value(0, 1, -23)
+                own = (epsilon, self.element.max.scaled(-23), MIN_NORMAL)
+                return tuple(dict.fromkeys((None, *own, *_of_presets(field_name))))
+            case "scale_clamp":
+                return (None, *_of_presets(field_name))
+        return super().choices(field_name)
 
     def forget(self) -> None:
         self._rows: dict[tuple[int, Profile], Array] = {}

@@ -20,7 +20,6 @@ from conformance.arrays import (
     is_nan_bits,
     nan_code_mask,
 )
-from conformance.cases import Cases
 from conformance.cases.elements import decode_cases, encode_cases, scale_cast_cases
 from conformance.judges.base import (
     Case,
@@ -101,8 +100,6 @@ class EncodeJudge(Judge):
 
     fields = ENCODE_FIELDS
     open_fields = ("nan_without_code",)
-    sweeps = True
-    """Whether all inputs of the carrier, in order, are cases of this operation."""
 
     def __init__(self, element: ElementFormat, carrier: FloatFormat, level: str) -> None:
         self.element: ElementFormat = element
@@ -145,17 +142,6 @@ class EncodeJudge(Judge):
         """Which inputs the specification says nothing about."""
         nans = is_nan_bits(bits, self.carrier)
         return nans if not self.element.has_nan else np.zeros_like(nans)
-
-    def extend(self, bits: Array) -> None:
-        """Add inputs to the cases, those that are there already left out."""
-        added = bits[~np.isin(bits, self.cases.inputs)]
-        theme = np.full(len(added), len(self.cases.notes), dtype=np.int64)
-        joined = (
-            np.concatenate([self.cases.inputs, added]),
-            np.concatenate([self.cases.theme, theme]),
-        )
-        self.cases = Cases(*joined, (*self.cases.notes, "every-input"))
-        self.__dict__.pop("open_cases", None)
 
     def compare(self, observed: Array, profile: Profile) -> tuple[Array, Array]:
         differs = self.differs(observed, self.expected(profile))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -330,6 +330,12 @@ class MatmulJudge(ProductJudge):
     def _cases(self, level: str) -> Cases:
         cases, self.grids = matmul_cases(self.layout, level, self.takes_c)
         return cases
+
+    def on(self, cases: Cases) -> Self:
+        """The same judge for other cases, each of them a matrix product of its own."""
+        other = super().on(cases)
+        other.grids = tuple(np.array([[index]]) for index in range(len(cases)))
+        return other
 
     def batches(self) -> list[Array]:
         return [grid.ravel() for grid in self.grids]

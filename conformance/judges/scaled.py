@@ -29,8 +29,6 @@ from mxemu.value import Value, divide
 class ScaledEncodeJudge(EncodeJudge):
     """encode-scaled: value / scale to one element code. Rows of a scale code and the bits of a value."""
 
-    sweeps = False
-
     def __init__(self, fmt: BlockFormat, carrier: FloatFormat, level: str) -> None:
         self.fmt = fmt
         self.element = fmt.element

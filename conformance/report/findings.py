@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from conformance.diagnose import Hypothesis
 from conformance.known import Comparison
 from conformance.report.baseline import Change
 from conformance.runner import Run
 from conformance.verdict import Cluster, Group
+from conformance.why.diagnose import Hypothesis
 from mxemu.formats import CARRIERS
 
 ORDER = ("crash", "FAIL", "free", "unsupported")

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from conformance.adapter import accumulation_record
-from conformance.diagnose import Hypothesis
-from conformance.judges import Case
 from conformance.known import Comparison
 from conformance.report.content import Content
 from conformance.report.findings import Finding
 from conformance.report.words import why
 from conformance.runner import Run
-from conformance.verdict import Group
+from conformance.verdict import Cluster, Group
+from conformance.why.diagnose import Hypothesis
 from mxemu import __version__
 from mxemu.accumulation import Accumulation
 from mxemu.profile import Profile, plain
@@ -133,16 +132,14 @@ def group_record(group: Group) -> dict[str, Any]:
         "hypotheses": [_hypothesis(hypothesis) for hypothesis in hypotheses],
         "rules": [rule.text for rule in group.rules],
         "clusters": [
-            {"verdict": one.verdict, "count": one.count, **_case(one.first, one.token)}
-            for one in group.clusters
+            {"verdict": one.verdict, "count": one.count, **_case(one)} for one in group.clusters
         ],
-        "first_failure": _case(shown.first, shown.token) if shown else None,
+        "first_failure": _case(shown) if shown else None,
     }
 
 
 def finding_record(finding: Finding) -> dict[str, Any]:
     """One finding as plain data; the texts are those of the report for a terminal."""
-    case = None if finding.cluster is None else finding.cluster.first
     cause = finding.cause
     mistake = cause is not None and cause.kind == "mistake"
     return {
@@ -157,9 +154,7 @@ def finding_record(finding: Finding) -> dict[str, Any]:
         "known": finding.known,
         "silent": finding.silent,
         "since": finding.since,
-        "case": None
-        if case is None
-        else _case(case, finding.cluster.token if finding.cluster else ""),
+        "case": None if finding.cluster is None else _case(finding.cluster),
         "rule": cause.name if cause is not None and mistake else "",
         "log": finding.log,
     }
@@ -174,10 +169,12 @@ def _hypothesis(hypothesis: Hypothesis) -> dict[str, Any]:
         "clauses": list(hypothesis.clauses),
         "note": hypothesis.note,
         "also": list(hypothesis.also),
+        "text": hypothesis.text,
     }
 
 
-def _case(case: Case, token: str) -> dict[str, Any]:
+def _case(cluster: Cluster) -> dict[str, Any]:
+    case = cluster.first
     return {
         "where": case.where,
         "input": asdict(case.given),
@@ -186,7 +183,21 @@ def _case(case: Case, token: str) -> dict[str, Any]:
         "clause": case.clause,
         "note": case.note,
         "replay": case.explain,
-        "token": token,
+        "token": cluster.token,
+        "smallest": _smallest(cluster),
+    }
+
+
+def _smallest(cluster: Cluster) -> dict[str, Any] | None:
+    """What asking the subject again showed; None where it was not asked, or gave nothing."""
+    found = cluster.smallest
+    if found is None:
+        return None
+    return {
+        "alone": found.alone,
+        "idle_lanes": list(found.idle),
+        "together": found.together,
+        "questions": found.questions,
     }
 
 

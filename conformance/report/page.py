@@ -20,6 +20,7 @@ from conformance.report.places import source_file
 from conformance.report.scene import scene_of
 from conformance.report.staircase import staircase
 from conformance.report.words import (
+    derivation,
     head,
     known_lines,
     meaning,
@@ -30,6 +31,7 @@ from conformance.report.words import (
     title,
     where,
     why,
+    without,
 )
 from conformance.runner import Run
 from conformance.target import parse_target
@@ -138,6 +140,7 @@ def _findings(content: Content) -> Iterator[dict[str, Any]]:
             "mark": "known" if finding.known else finding.since,
             "why": why(finding),
             "case": case,
+            "without": "" if finding.cluster is None else without(finding.cluster),
             "clause": clause,
             "note": note,
             "theme": NOTES.get(case.note) if case is not None else None,
@@ -161,9 +164,11 @@ def _groups(finding: Finding, content: Content) -> list[tuple[str, str, str, int
 
 
 def _commands(finding: Finding) -> list[str]:
-    """What to type to see the mistake and the case; whole, however long."""
+    """What to type to see the mistake and the case; whole, however long, where there is no token for it."""
     found = [rule_command(finding.cause).removesuffix("; ")]
-    found += [finding.cluster.first.explain] if finding.cluster is not None else []
+    if finding.cluster is not None:
+        cluster = finding.cluster
+        found.append(derivation(finding) if cluster.token else cluster.first.explain)
     return [command for command in found if command]
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 
-from conformance.adapter import PRODUCT_OPERATIONS
 from conformance.judges import Case
 from conformance.runner import Filters, Request, Run, judge_of, requests
 from conformance.worker import InProcess
-from conformance.zoo import MEMBERS
 from conformance.zoo.reference import Reference
 
 
@@ -29,7 +25,7 @@ def smallest(member: Reference) -> tuple[Request, Case] | None:
     """
     run = Run(member.name, InProcess(member).introduce(), "smoke", None)
     for carriers in (("binary32",), ()):
-        every = list(requests(run, Filters(member.operations, carriers=carriers)))
+        every = list(requests(run, Filters(carriers=carriers)))
         for request in sorted(every, key=lambda one: one.terms.further):
             case = _case(member, request)
             if case is not None:
@@ -52,16 +48,6 @@ def _case(member: Reference, request: Request) -> Case | None:
     return judge.describe(int(first), observed, profile)
 
 
-@cache
-def by_note() -> dict[str, tuple[str, list[str]]]:
-    """For each note that the zoo has a member for: the name of the first one, and its smallest input in words."""
-    found: dict[str, tuple[str, list[str]]] = {}
-    for member in MEMBERS:
-        if member.note not in found:
-            found[member.note] = (member.name, lines(member))
-    return found
-
-
 def lines(member: Reference) -> list[str]:
     """The same in words: where it is, the case, and the command that derives it."""
     found = smallest(member)
@@ -71,5 +57,8 @@ def lines(member: Reference) -> list[str]:
     sides = "  ".join(one.text() for one in (case.given, case.dut, case.ref))
     place = f"{request.operation} {request.format} ({request.carrier})"
     shown = [place if not case.where else f"{place}, {case.where}", sides]
-    derived = request.operation not in PRODUCT_OPERATIONS or len(case.explain) <= 160
-    return [*shown, *([case.explain] if derived else [])]
+    return [*shown, *([case.explain] if len(case.explain) <= _LONGEST else [])]
+
+
+_LONGEST = 160
+"""A command that is longer is not shown: nobody types it."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from conformance.adapter import PRODUCT_OPERATIONS
-from conformance.diagnose import Hypothesis
 from conformance.judges.products import BOUND
 from conformance.known import Comparison
 from conformance.notes import NOTES
 from conformance.report.content import Content
 from conformance.report.findings import Finding
 from conformance.runner import Run
+from conformance.verdict import Cluster
+from conformance.why.diagnose import Hypothesis
 from mxemu import __version__
 from mxemu.clauses import CLAUSES
 
@@ -71,6 +72,8 @@ def paragraph(finding: Finding) -> Iterator[str]:
     if finding.cluster is not None:
         case = finding.cluster.first
         yield f"      {case.text()}"
+        if remark := without(finding.cluster):
+            yield f"      {remark}"
         yield f"      {decided_by(case.clause, case.note)}"
         rule = rule_command(finding.cause)
         yield f"      see: {rule}{derivation(finding)}"
@@ -91,7 +94,36 @@ _RULES = 2
 
 def rule_command(cause: Hypothesis | None) -> str:
     """The command that says what a known mistake is."""
+    if cause is not None and cause.kind in ("layout", "combined") and cause.note in NOTES:
+        return f"mxemu rule {cause.note}; "
     return f"mxemu rule {cause.name}; " if cause is not None and cause.kind == "mistake" else ""
+
+
+def without(cluster: Cluster) -> str:
+    """What a case does not need to go wrong: the lanes that do not matter; or that it needs other cases beside it."""
+    found = cluster.smallest
+    if found is None:
+        return ""
+    if not found.alone:
+        return "alone it comes out right: what stands beside it in a call matters"
+    if not found.idle:
+        return ""
+    several = len(found.idle) > 1
+    one_by_one = "" if found.together else ", one at a time"
+    return (
+        f"lane{'s' * several} {_ranges(found.idle)} do{'es' * (not several)} not matter{one_by_one}"
+    )
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers as ranges: ``0, 3..31``."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][-1] + 1 == number:
+            found[-1][1:] = [number]
+        else:
+            found.append([number])
+    return ", ".join(str(one[0]) if len(one) == 1 else f"{one[0]}..{one[1]}" for one in found)
 
 
 def derivation(finding: Finding) -> str:
@@ -133,6 +165,8 @@ def why(finding: Finding) -> str:
     if finding.verdict == "free":
         if cause.name == "refuses these inputs":
             return "refuses these inputs, on which the specification is silent"
+        if cause.kind == "layout":
+            return f"{cause.text}, on which the specification is silent in these cases"
         return f"another legal convention: {cause.name}"
     further = any(group.further for group in finding.groups)
     return _fault(cause, "lists in its capabilities" if further else "declares")
@@ -144,10 +178,11 @@ _OPEN = "MX 6.1 and 6.2 leave precision and order open"
 def _why_product(finding: Finding, cause: Hypothesis | None) -> str:
     """The cause of other dot products in words."""
     group = finding.groups[0]
-    if cause is not None and cause.kind == "mistake":
+    if cause is not None and cause.kind in ("mistake", "layout", "combined"):
         if finding.verdict == "FAIL":
             return _fault(cause, "declares")
-        return f"computes as the known mistake {cause.name} does; {_OPEN}, so declare what you mean"
+        what = "known mistake" if cause.kind == "mistake" else cause.kind
+        return f"computes as the {what} {cause.name} does; {_OPEN}, so declare what you mean"
     if cause is not None and cause.complete:
         if finding.verdict == "free":
             return f"follows {cause.name}{_also(cause)}: {_OPEN}"
@@ -189,11 +224,23 @@ def _fault(cause: Hypothesis, promise: str) -> str:
         return f"not what it {promise}, but another legal convention: {cause.name} ({share})"
     if cause.kind == "departure":
         return f"{cause.name} ({share}), which {', '.join(cause.clauses)} does not allow"
+    if cause.kind == "layout":
+        return _misplaced(cause, share)
+    if cause.kind == "combined":
+        more = f": {cause.text}" if cause.text else ""
+        return f"{cause.name} together explain {cause.explains:,} of {cause.of:,}{more}"
     title = NOTES[cause.note].title if cause.note in NOTES else cause.name
     if not title.startswith(("E8M0", "INT8", "Inf", "NaN")):
         title = title[0].lower() + title[1:]
     sure = "a known mistake" if cause.complete else "closest known mistake"
     return f"{sure}: {cause.name} ({share}): {title}"
+
+
+def _misplaced(cause: Hypothesis, share: str) -> str:
+    """A layout in words, with others that explain as much."""
+    if not cause.complete:
+        return f"closest layout: {cause.text} ({cause.name}; {share})"
+    return f"{cause.text}: layout {cause.name}{_also(cause)} ({share})"
 
 
 def decided_by(clause: str, note: str) -> str:

@@ -10,10 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.judges import Judge
-from conformance.zoo import blocks, elements, products
+from conformance.zoo import blocks, casts, codes, dequantize, elements, products, scales
 from conformance.zoo.reference import Reference
 
-MEMBERS: tuple[Reference, ...] = (*elements.MEMBERS, *blocks.MEMBERS, *products.MEMBERS)
+MEMBERS: tuple[Reference, ...] = (
+    *elements.MEMBERS,
+    *codes.MEMBERS,
+    *casts.MEMBERS,
+    *scales.MEMBERS,
+    *blocks.MEMBERS,
+    *dequantize.MEMBERS,
+    *products.MEMBERS,
+)
 reference = Reference()
 
 

@@ -7,15 +7,12 @@ from typing import ClassVar
 import numpy as np
 
 from conformance.arrays import Array, as_bits, as_values, encode_by_runs, is_nan_bits
-from conformance.zoo.reference import Reference
+from conformance.zoo.reference import Reference, to_bfloat16
 from mxemu.block import value_bits
 from mxemu.formats import (
     BFLOAT16,
     BINARY16,
     BINARY32,
-    E4M3,
-    E8M0,
-    INT8,
     ElementFormat,
     FloatFormat,
     IntFormat,
@@ -47,7 +44,7 @@ class DoubleRoundingBinary16(Reference):
     name = "double-rounding-binary16"
     note = "double-rounding"
     operations = ("encode",)
-    carriers = ("binary64", "binary32")
+    carriers = ("binary32", "binary64")
 
     def encode_bits(
         self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
@@ -72,13 +69,7 @@ class DoubleRoundingBfloat16(Reference):
     ) -> Array:
         if carrier.width != 32:
             return super().encode_bits(bits, fmt, carrier, profile)
-        wide = bits.astype(np.uint64)
-        rounded = (
-            wide + np.uint64(0x7FFF) + ((wide >> np.uint64(16)) & np.uint64(1))
-        ) >> np.uint64(16)
-        quiet = (wide >> np.uint64(16)) | np.uint64(0x40)
-        narrow = np.where(is_nan_bits(bits, carrier), quiet, rounded).astype(np.uint16)
-        return super().encode_bits(narrow, fmt, BFLOAT16, profile)
+        return super().encode_bits(to_bfloat16(bits).astype(np.uint16), fmt, BFLOAT16, profile)
 
 
 class HalfUp(Reference):
@@ -100,6 +91,113 @@ class HalfUp(Reference):
             bits,
         )
         return encode_by_runs(towards.astype(bits.dtype), fmt, carrier, away)
+
+
+class HalfAddedInCarrier(Reference):
+    """floor(|x| + 1/2) in the carrier, where the sum is rounded too: just below 1/2 it becomes 1, and ties go away."""
+
+    name = "half-added-in-carrier"
+    note = "half-added"
+    operations = ("encode",)
+    profile = "ocp,rounding=ties-to-away"
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        away = profile.replace(rounding=Rounding.TIES_TO_AWAY)
+        tie = bits.dtype.type(value_bits(fmt.min_positive.scaled(-1), carrier))
+        below = bits & bits.dtype.type(carrier.magnitude_mask) == tie - 1
+        return encode_by_runs(np.where(below, bits + bits.dtype.type(1), bits), fmt, carrier, away)
+
+
+class SignTimesFloor(HalfAddedInCarrier):
+    """sign(x) * floor(|x| + 1/2) in the carrier: as above, and -0 becomes +0, because sign(-0) is 0."""
+
+    name = "sign-times-floor"
+    formats = ("E4M3", "E5M2", "E3M2", "E2M3", "E2M1")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        rounded = super().encode_bits(bits, fmt, carrier, profile)
+        return np.where(bits == carrier.sign_mask, 0, rounded)
+
+
+class SignOfZeroDropped(Reference):
+    """Multiplies the rounded magnitude by sign(x), which is 0 for -0; a negative number that becomes zero keeps its."""
+
+    name = "sign-of-zero-dropped"
+    note = "negative-zero-lost"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2", "E3M2", "E2M3", "E2M1")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        right = super().encode_bits(bits, fmt, carrier, profile)
+        return np.where(bits == carrier.sign_mask, 0, right)
+
+
+class SubnormalsRoundedTwice(Reference):
+    """Rounds to the mantissa's width first and again when the result turns out to be subnormal and is shifted."""
+
+    name = "subnormals-rounded-twice"
+    note = "double-rounding"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2", "E3M2", "E2M3")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        if not isinstance(fmt, FloatFormat):
+            return super().encode_bits(bits, fmt, carrier, profile)
+        wide, one = bits.astype(np.uint64), np.uint64(1)
+        cut = np.uint64(carrier.mantissa_bits - fmt.mantissa_bits)
+        odd = (wide >> cut) & one
+        rounded = ((wide + (one << (cut - one)) - one + odd) >> cut) << cut
+        magnitude = wide & np.uint64(carrier.magnitude_mask)
+        small = magnitude < np.uint64(value_bits(fmt.min_normal, carrier))
+        normal = magnitude >= one << np.uint64(carrier.mantissa_bits)
+        twice = np.where(small & normal, rounded, wide).astype(bits.dtype)
+        return super().encode_bits(twice, fmt, carrier, profile)
+
+
+class SubnormalsHalved(Reference):
+    """Shifts subnormal results by one bit too many: they are half of what they should be."""
+
+    name = "subnormals-halved"
+    note = "subnormal-shift"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2", "E3M2", "E2M3")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        right = super().encode_bits(bits, fmt, carrier, profile)
+        if not isinstance(fmt, FloatFormat):
+            return right
+        magnitude = bits & bits.dtype.type(carrier.magnitude_mask)
+        one = bits.dtype.type(1 << carrier.mantissa_bits)
+        small = magnitude < bits.dtype.type(value_bits(fmt.min_normal, carrier))
+        halved = super().encode_bits(
+            bits - np.where(magnitude >= 2 * one, one, 0), fmt, carrier, profile
+        )
+        return np.where(small, halved, right)
+
+
+class PlusZeroNegated(Reference):
+    """Computes the sign bit as (2 - sign(x)) // 2, which sets it for zero: +0 becomes the code of -0."""
+
+    name = "plus-zero-negated"
+    note = "plus-zero"
+    operations = ("encode",)
+    formats = ("E4M3", "E5M2", "E3M2", "E2M3", "E2M1")
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        right = super().encode_bits(bits, fmt, carrier, profile)
+        return np.where(bits == 0, 1 << (fmt.width - 1), right)
 
 
 class TiesTowardZero(Reference):
@@ -307,84 +405,15 @@ class UnderflowEarly(Reference):
         return np.where(toward_zero & magnitude == 0, toward_zero, codes)
 
 
-class NanAsNumber(Reference):
-    """Decodes the NaN code of E4M3 as if the topmost binade were complete: 480."""
-
-    name = "nan-as-number"
-    note = "nan-dropped"
-    operations = ("decode",)
-    formats = ("E4M3",)
-
-    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
-        values = super().decode_bits(codes, fmt, carrier).copy()
-        if fmt == E4M3 and carrier == BINARY32:
-            values[codes == 0x7F] = 0x43F00000
-            values[codes == 0xFF] = 0xC3F00000
-        return values
-
-
-class Shift23(Reference):
-    """Decodes a scale by shifting its code into the exponent field: 0x00 becomes 0 and 0xFF becomes Inf."""
-
-    name = "shift23"
-    note = "shift23-scale"
-    operations = ("decode",)
-    formats = ("E8M0",)
-
-    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
-        if fmt == E8M0 and carrier == BINARY32:
-            return (codes << 23).astype(np.uint32)
-        return super().decode_bits(codes, fmt, carrier)
-
-
-class Int8Over128(Reference):
-    """Reads INT8 as n / 128, one binary place off."""
-
-    name = "int8-over-128"
-    note = "int8-scale"
-    operations = ("decode",)
-    formats = ("INT8",)
-
-    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
-        if fmt != INT8 or carrier != BINARY32:
-            return super().decode_bits(codes, fmt, carrier)
-        numbers = codes.astype(np.uint8).view(np.int8).astype(np.float32)
-        return as_bits(np.ldexp(numbers, -7), "binary32")
-
-
-class SubnormalsLost(Reference):
-    """Decodes subnormal codes as zero."""
-
-    name = "decode-flushes-subnormals"
-    note = "subnormal-flush"
-    operations = ("decode",)
-
-    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
-        values = super().decode_bits(codes, fmt, carrier).copy()
-        if isinstance(fmt, FloatFormat) and fmt.subnormals:
-            small = (codes & fmt.magnitude_mask) < 1 << fmt.mantissa_bits
-            values[small] &= values.dtype.type(carrier.sign_mask)
-        return values
-
-
-class ZeroUnsigned(Reference):
-    """Decodes -0 as +0."""
-
-    name = "decode-drops-sign-of-zero"
-    note = "negative-zero-lost"
-    operations = ("decode",)
-
-    def decode_bits(self, codes: Array, fmt: ElementFormat, carrier: FloatFormat) -> Array:
-        values = super().decode_bits(codes, fmt, carrier).copy()
-        values[values == carrier.sign_mask] = 0
-        return values
-
-
 MEMBERS: tuple[Reference, ...] = (
     DoubleRoundingBinary32(),
     DoubleRoundingBinary16(),
     DoubleRoundingBfloat16(),
+    SubnormalsRoundedTwice(),
     HalfUp(),
+    HalfAddedInCarrier(),
+    SignTimesFloor(),
+    SignOfZeroDropped(),
     TiesTowardZero(),
     HalfSmallestUp(),
     CarryLost(),
@@ -396,9 +425,6 @@ MEMBERS: tuple[Reference, ...] = (
     NanDropped(),
     NanByQuietBit(),
     UnderflowEarly(),
-    NanAsNumber(),
-    Shift23(),
-    Int8Over128(),
-    SubnormalsLost(),
-    ZeroUnsigned(),
+    SubnormalsHalved(),
+    PlusZeroNegated(),
 )

@@ -134,6 +134,27 @@ class ScaleProductInBinary32(ProductMistake):
         return EXACT.replace(node=node, scale_at=ScaleAt.PART)
 
 
+class ScaleZeroAsZero(ProductMistake):
+    """Reads the scale 0x00 as zero, so that all products of its block vanish."""
+
+    name = "dot-scale-0-as-zero"
+    note = "scale-sum"
+
+    def operands(self, dots: Dots) -> Dots:
+        first, second = dots.formats
+        return dots._replace(
+            a=_without(dots.sa, dots.a, first), b=_without(dots.sb, dots.b, second)
+        )
+
+
+def _without(scales: Array | None, codes: Array, fmt: BlockFormat | ElementFormat) -> Array:
+    """Codes with the finite ones under the scale 0x00 set to zero."""
+    if scales is None or not isinstance(fmt, BlockFormat) or fmt.scale != E8M0:
+        return codes
+    lost = np.repeat(scales == 0, codes.shape[1] // scales.shape[1], axis=1)
+    return np.where(lost & ~_kinds(codes, fmt)[1], 0, codes).astype(codes.dtype)
+
+
 class NanScaleAsNumber(ProductMistake):
     """Reads the NaN scale as 2^128."""
 
@@ -214,6 +235,23 @@ class LastBlockDropped(ProductMistake):
         return dots._replace(a=a, b=b)
 
 
+class PaddingScaleRead(ProductMistake):
+    """Reads the scales of a padded block from memory that nobody wrote, where it finds 0xFF: NaN."""
+
+    name = "padding-scale-read"
+    note = "last-block"
+    operations: ClassVar[tuple[str, ...]] = PRODUCT_OPERATIONS[1:]
+
+    def operands(self, dots: Dots) -> Dots:
+        fmt, k = dots.formats[0], dots.k
+        if dots.sa is None or not isinstance(fmt, BlockFormat) or not fmt.scale.nans:
+            return dots
+        scales = dots.sa.copy()
+        padded = (dots.a[:, -k:] == 0).all(axis=1) & (dots.b[:, -k:] == 0).all(axis=1)
+        scales[padded, -1] = fmt.scale.nans[0]
+        return dots._replace(sa=scales)
+
+
 class NeighbourScale(ProductMistake):
     """Takes the scale of the first operand from the next block."""
 
@@ -243,6 +281,22 @@ class RowScalesCrossed(ProductMistake):
         if dots.sb is not None:
             of_columns = dots.sb.reshape(m, n, -1)[0]
             dots = dots._replace(sb=of_columns[rows.ravel() % n])
+        return self.product_bits(dots, accumulation)
+
+
+class FirstRowScales(ProductMistake):
+    """Takes the scales of the first row of a for all of its rows."""
+
+    name = "scales-of-first-row"
+    note = "matrix-row"
+    operations: ClassVar[tuple[str, ...]] = ("matmul",)
+
+    def grid_bits(
+        self, dots: Dots, shape: tuple[int, int], accumulation: Accumulation | str
+    ) -> Array:
+        if dots.sa is not None:
+            first = dots.sa.reshape(*shape, -1)[:1]
+            dots = dots._replace(sa=np.repeat(first, shape[0], axis=0).reshape(dots.sa.shape))
         return self.product_bits(dots, accumulation)
 
 
@@ -416,13 +470,16 @@ MEMBERS: tuple[Reference, ...] = (
     SecondScaleDropped(),
     ScaleSumWraps(),
     ScaleProductInBinary32(),
+    ScaleZeroAsZero(),
     NanScaleAsNumber(),
     SkipsZeros(),
     LastLaneDropped(),
     LanesCrossed(),
     LastBlockDropped(),
+    PaddingScaleRead(),
     NeighbourScale(),
     RowScalesCrossed(),
+    FirstRowScales(),
     FormatsSwapped(),
     Int8Clamped(),
     ElementsFlushed(),

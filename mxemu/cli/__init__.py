@@ -64,6 +64,10 @@ _COMMANDS = {
         "mxemu.cli.replay:replay",
         "Show one case again from its token, and what an implementation makes of it.",
     ),
+    "bisect": (
+        "mxemu.cli.bisect:bisect",
+        "Find the first step at which an implementation differs: decode, scale, product, ..., round.",
+    ),
     "rule": ("mxemu.cli.rule:rule", "Say what a clause, a note or a scale rule is about."),
     "doctor": ("mxemu.cli.doctor:doctor", "Show versions, and what is missing."),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mxemu.cli.campaign import Asked, campaign_options, is_campaign, run_campaign, show_status
 from mxemu.cli.options import any_profile, read_accumulation
 from mxemu.cli.reports import Reports, report_options, write_file
 from mxemu.errors import MxemuError, unknown
@@ -93,6 +94,7 @@ _DAY = 86_400.0
     type=click.Path(path_type=Path),
     help="For a port map: judge results of a simulation elsewhere (mxemu rtl emit).",
 )
+@campaign_options
 @report_options
 @click.option(
     "--write-profile",
@@ -117,11 +119,19 @@ _DAY = 86_400.0
     help="Run a built-in subject in an environment of its own, which is made first (and kept).",
 )
 @click.option("--in-process", is_flag=True, help="Run the subject in this process, for debugging.")
+@click.option(
+    "--no-minimize",
+    is_flag=True,
+    help="Show failing cases as found: do not ask a subject again, whose calls are expensive, for smaller ones.",
+)
 @click.pass_context
 def check(context: click.Context, /, target: str, **options: Any) -> None:
     """Check an implementation against the MX specification, bit for bit."""
     from mxemu.cli.rtl import with_choice
 
+    if options["status"]:
+        show_status(options)
+        return
     if options["known"] and options["waivers"]:
         raise MxemuError("--known and --waivers; expected one of them")
     if options["isolated"] and options["in_process"]:
@@ -181,6 +191,7 @@ def _run(
     from mxemu.cli import rtl
 
     expected = _Expected(options, target)
+    in_chunks = is_campaign(target, options)
     if dumps.is_dump(target):
         run = dumps.check(target, filters, asked, options["accumulation"])
         return run, *expected.compare(run)
@@ -192,8 +203,11 @@ def _run(
     try:
         run = Run(target, rtl.without_path(subject.introduce()), options["level"], asked)
         run.asked_accumulation = options["accumulation"]
+        # The places of a simulation are those of the vectors that were simulated.
+        run.reduces = not (options["no_minimize"] or rtl.is_rtl(target))
         design = rtl.prepare(target, run, filters) if rtl.is_rtl(target) else None
-        run, found = _checked(subject, run, filters, auto=options["profile"] == _AUTO)
+        large = Asked(filters, options, timeout, memory, own) if in_chunks else None
+        run, found = _checked(subject, run, filters, large, auto=options["profile"] == _AUTO)
     finally:
         subject.close()
     comparison, remarks = expected.compare(run)
@@ -208,12 +222,14 @@ _AUTO = "auto"
 
 
 def _checked(
-    subject: Worker | InProcess, run: Run, filters: Filters, *, auto: bool
+    subject: Worker | InProcess, run: Run, filters: Filters, large: Asked | None, *, auto: bool
 ) -> tuple[Run, list[str]]:
     """The check, as far as nobody interrupts it; where the profile is to be found out, what is to be said of that."""
-    from conformance.fingerprint import fingerprint
     from conformance.runner import check
+    from conformance.why.fingerprint import fingerprint
 
+    if large is not None:
+        return run_campaign(subject, run, large)
     try:
         if auto:
             found = fingerprint(subject, run, filters, Progress())

@@ -13,11 +13,11 @@ from mxemu.cli.options import (
     read_format,
     read_profile,
 )
-from mxemu.errors import BadFormat, MxemuError, Unsupported
+from mxemu.errors import BadFormat
 from mxemu.explain import explain_block, explain_code, explain_value, read_code
 from mxemu.formats import BlockFormat
 
-# A word at the place of a format that will mean something else.
+# A word at the place of a format that means something else.
 _TOKEN = "mxr1:"  # noqa: S105 - the start of a replay token
 
 _UNKNOWN_AS_ARGUMENTS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -39,12 +39,17 @@ class ExplainGroup(click.Group):
             from mxemu.cli.explain_dot import dot
 
             return "dot", dot, args[1:]
+        if words[:1] and words[0].startswith(_TOKEN):
+            from mxemu.cli.replay import replay
+
+            return "replay", replay, args
         return "", one, args
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "FORMAT CODE-or-VALUE [OPTIONS]")
         formatter.write_usage(ctx.command_path, "quantize BLOCKFORMAT V1 [V2 ...] [OPTIONS]")
         formatter.write_usage(ctx.command_path, "dot FORMAT[,FORMAT] --a LIST --b LIST [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "mxr1:TOKEN [TARGET]")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         click.Command.format_options(one, ctx, formatter)
@@ -84,7 +89,6 @@ def explain(ctx: click.Context) -> None:
 def one(words: tuple[str, ...], profile_text: str, carrier: str | None) -> None:
     """Explain a code or a value."""
     _refuse_options(words)
-    _refuse_reserved(words[:1])
     if len(words) != 2:
         expected = "expected a format and one code or value"
         found = f", found {len(words)} word{'' if len(words) == 1 else 's'}" if words else ""
@@ -146,13 +150,3 @@ def _refuse_options(words: Iterable[str]) -> None:
     for word in words:
         if word.startswith("--"):
             raise click.NoSuchOption(word.partition("=")[0], ctx=click.get_current_context())
-
-
-def _refuse_reserved(words: Iterable[str]) -> None:
-    for word in words:
-        if word.lower().startswith(_TOKEN):
-            raise _replay_later()
-
-
-def _replay_later() -> MxemuError:
-    return Unsupported(f"{_TOKEN}... is reserved for replaying a case, in a later version")

@@ -36,7 +36,7 @@ def replay(
         click.echo(line)
     if not quiet:
         click.echo("")
-        _explain(one)
+        derive(one)
     if target is not None:
         context.exit(_compare(one, target, timeout))
 
@@ -60,30 +60,35 @@ def _inputs(one: Replay) -> list[str]:
     return lines
 
 
-def _explain(one: Replay) -> None:
+def derive(one: Replay) -> None:
     """The derivation, as the command that a report names gives it."""
     from conformance.coverage import all_wrong
     from mxemu.cli import cli
 
     judge = one.judge()
     case = judge.describe(0, all_wrong(judge), one.profile)
-    click.echo(f"$ {case.explain}")
-    cli.main(shlex.split(case.explain)[1:], prog_name="mxemu", standalone_mode=False)
+    program, *words = shlex.split(case.explain)
+    if len(case.explain) <= _LONGEST or program != "mxemu":
+        click.echo(f"$ {case.explain}")
+    if program == "mxemu":
+        cli.main(words, prog_name="mxemu", standalone_mode=False)
+
+
+_LONGEST = 200
 
 
 def _compare(one: Replay, target: str, timeout: float) -> int:
     """What a subject gives."""
-    from conformance.runner import Run, check_one
+    from conformance.replay import again
     from conformance.worker import Worker
 
     subject = Worker(target, timeout, None)
     try:
-        run = Run(target, subject.introduce(), "smoke", one.profile)
-        group = check_one(subject, run, one.operation, one.format, one.carrier, one.cases())
+        group = again(one, subject, subject.introduce())
     finally:
         subject.close()
     if group.verdict == "unsupported":
-        raise MxemuError(f"{target} does not offer {one.operation} {one.format}: {group.reason}")
+        raise MxemuError(f"{target} does not take {one.operation} {one.format}: {group.reason}")
     if group.verdict == "pass":
         click.echo(f"\n{target}: as expected")
         return 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +13,9 @@ from mxemu.clauses import CLAUSES, IMPLEMENTED, Clause
 from mxemu.cli.text import columns, labelled, wrapped
 from mxemu.errors import unknown
 from mxemu.profile import PRESETS, SCALE_RULES, ScaleRule
+
+if TYPE_CHECKING:
+    from conformance.notes import Note
 
 # Importing them fills the register of implementing functions.
 _CORE = ("formats", "profile", "scalar", "scale", "block", "accumulation", "products")
@@ -51,7 +57,8 @@ _EXAMPLES = {
 def rule(name: str) -> None:
     """Say what a clause, a note or a scale rule is about.
 
-    ID is a clause such as MX-6.3-SCALE, a note such as shift23-scale, or a scale rule such as RCEIL.
+    ID is a clause such as MX-6.3-SCALE, a note such as shift23-scale, a known mistake that a report names, such as
+    half-up, or a scale rule such as RCEIL. The page of a mistake has its smallest input and how to fix it.
 
     \b
     mxemu list clauses
@@ -71,6 +78,7 @@ def rule(name: str) -> None:
 
 def _clause_lines(clause: Clause) -> list[str]:
     from conformance.notes import NOTES
+    from conformance.traceability import deviating_subjects
 
     for module in _CORE:
         import_module(f"mxemu.{module}")
@@ -79,6 +87,9 @@ def _clause_lines(clause: Clause) -> list[str]:
     notes = columns((note.key, note.title) for note in NOTES.values() if clause.id in note.clauses)
     rows = _rows("implemented by", functions or [_unimplemented(clause)])
     rows += _rows("notes", notes)
+    rows += [("fix", "mxemu rule NOTE, for the note that comes closest")] if notes else []
+    beside = deviating_subjects()[clause.id]
+    rows += _rows("systems", [f"that deviate: {', '.join(beside)}"] if beside else [])
     rows += _rows("try", _example(clause.id))
     return [head, "", *wrapped(clause.text, indent=2), "", *labelled(rows)]
 
@@ -130,9 +141,41 @@ def _note_lines(wanted: str, name: str) -> list[str]:
     note = NOTES.get(wanted)
     if note is None:
         return _zoo_lines(wanted, name)
-    rows = [("mistake", note.bug), ("effect", note.effect), *_rows("clauses", list(note.clauses))]
-    rows += _rows("seen", [note.seen] if note.seen else [])
-    return [f"{note.key}  {note.title}", "", *labelled(rows)]
+    from conformance.rules import page
+
+    found = page(wanted)
+    rows = [("mistake", note.bug), ("effect", note.effect), *_clauses(note.clauses)]
+    rows += _smallest(found.smallest)
+    rows += [("", f"as {found.member} computes it")] if found.smallest else []
+    rows += [*_fix(note), *_rows("seen", [note.seen] if note.seen else [])]
+    rows += _rows("systems", [", ".join(found.systems)] if found.systems else [])
+    return [f"{note.key}  {note.title}", "", *labelled([*rows, *_try(found.member)])]
+
+
+def _clauses(ids: Sequence[str]) -> list[tuple[str, str]]:
+    return _rows("clauses", columns((one, CLAUSES[one].title) for one in ids))
+
+
+def _fix(note: Note) -> list[tuple[str, str]]:
+    return _rows("fix", [note.fix, *([note.hint] if note.hint else [])])
+
+
+def _smallest(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """A failing input in lines that fit: a long one breaks where it has two spaces."""
+    parts = (text.split("  ") if len(text) > _LINE else [text] for text in texts)
+    return _rows("smallest", [part for some in parts for part in some])
+
+
+_LINE = 80
+
+
+def _try(member: str) -> list[tuple[str, str]]:
+    """The command that checks a wrong implementation, if that is one."""
+    from conformance.zoo import MEMBERS
+
+    if member not in {one.name for one in MEMBERS}:
+        return []
+    return [("try", f"mxemu check conformance.zoo:{member.replace('-', '_')} --level smoke")]
 
 
 def _zoo_lines(wanted: str, name: str) -> list[str]:
@@ -149,11 +192,13 @@ def _zoo_lines(wanted: str, name: str) -> list[str]:
         raise type(problem)(short, "mxemu list clauses, mxemu list notes, mxemu list rules")
     from conformance.report.smallest import lines
 
+    note = NOTES[member.note]
     rows = [
-        ("mistake", " ".join((member.__doc__ or "").split())),
+        ("mistake", " ".join((inspect.getdoc(member) or "").split())),
         ("shows in", ", ".join(member.operations)),
-        ("note", f"{member.note}  {NOTES[member.note].title}"),
-        *_rows("smallest", lines(member)),
-        ("try", f"mxemu check conformance.zoo:{member.name.replace('-', '_')} --level smoke"),
+        ("note", f"{member.note}  {note.title}"),
+        *_smallest(lines(member)),
+        *_fix(note),
+        *_try(member.name),
     ]
     return [f"{member.name}  a wrong implementation in the zoo", "", *labelled(rows)]

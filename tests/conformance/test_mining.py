@@ -14,8 +14,8 @@ from conformance.judges import (
     ScaledEncodeJudge,
     product_judge,
 )
-from conformance.mining import Rule, mine
 from conformance.vectors.features import features_of
+from conformance.why.mining import Rule, mine
 from mxemu.accumulation import EXACT
 from mxemu.formats import BFLOAT16, BINARY32, E2M1, E4M3, MXFP4_E2M1, MXFP8_E4M3, MXFP8_E5M2
 from mxemu.profile import OCP

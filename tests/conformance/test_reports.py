@@ -101,6 +101,7 @@ def test_a_report_of_every_kind_of_finding_is_valid() -> None:
         "encode-scaled",
         "quantize",
         "dequantize",
+        "fake_quantize",
         *PRODUCT_OPERATIONS,
     }
     failing = in_process(floats())
@@ -143,6 +144,7 @@ def test_what_the_object_says() -> None:
         "clauses": [],
         "note": "ties-to-even",
         "also": [],
+        "text": "",
     }
     first = encode["first_failure"]
     assert first["input"] == {"label": "in", "hex": "0x3F400000", "fields": "", "value": "0.75"}

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from conformance import runner, zoo
+from conformance import zoo
 from conformance.adapter import REJECTED
-from conformance.diagnose import Hypothesis
 from conformance.judges import EncodeJudge
 from conformance.runner import Filters, Run, check
-from conformance.verdict import Group, Terms, lawful
+from conformance.verdict import Group, lawful
+from conformance.why.diagnose import Hypothesis
 from conformance.worker import InProcess
 from mxemu.cli import cli
 from mxemu.cli.check import exit_code
-from mxemu.formats import BINARY16, BINARY32, CARRIERS, E2M1, E4M3, E5M2, element
+from mxemu.formats import BINARY16, BINARY32, E2M1, E4M3, E5M2
 from mxemu.profile import OCP, Profile, from_mapping
 
 SUBJECTS = Path(__file__).parent / "subjects"
@@ -576,37 +576,6 @@ def test_the_command_exits_as_its_table_says(arguments: tuple[str, ...]) -> None
     result = CliRunner().invoke(cli, ["check", target, *arguments[1:], "--level", "smoke"])
     assert result.exit_code == EXITS[arguments]
     assert f"exit {EXITS[arguments]}: " in result.stdout
-
-
-# All inputs.
-
-
-def test_a_sweep_counts_every_input_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "CHUNK", 1 << 12)
-    request = runner.Request("encode", "E2M1", "binary16", Terms(OCP, declared=True))
-    for member, failing in ((TRUE, 0), (zoo.half_up, 7)):
-        judge = EncodeJudge(element("E2M1"), CARRIERS["binary16"], "smoke")
-        group = Group(*request.key, OCP)
-        runner._sweep(InProcess(member), judge, request, group)  # noqa: SLF001
-        assert sum(group.counts.values()) == 1 << BINARY16.width
-        assert group.counts["FAIL"] == failing
-        assert [one.name for one in group.hypotheses] == (["half-up"] if failing else [])
-
-
-def test_a_sweep_that_ends_early_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "CHUNK", 1 << 12)
-
-    def encode(values: np.ndarray, name: str) -> np.ndarray:
-        if (values.view(np.uint16) == 0x5000).any():
-            raise ValueError("not 32")
-        return TRUE.encode(values, name)
-
-    judge = EncodeJudge(element("E2M1"), CARRIERS["binary16"], "smoke")
-    request = runner.Request("encode", "E2M1", "binary16", Terms(OCP, declared=True))
-    group = Group(*request.key, OCP)
-    runner._sweep(InProcess(offer(encode, carrier="binary16")), judge, request, group)  # noqa: SLF001
-    assert (group.verdict, group.counts["crash"]) == ("crash", 1 << 12)
-    assert group.reason.startswith("ValueError: not 32")
 
 
 def test_hypotheses_know_whether_they_explain_everything() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from conformance.adapters.rtl import tools
+from conformance import tools
 from mxemu.errors import Unsupported
 
 

@@ -25,7 +25,7 @@ ENCODE = Filters(operations=("encode",))
 def groups(simulator: str, name: str, level: str, filters: Filters, bug: int = 0) -> list[Group]:
     """The verdicts of a check."""
     subject = InProcess(design(name, bug, simulator))
-    run = Run(name, subject.capabilities, level, None)
+    run = Run(name, subject.capabilities, level, None, reduces=False)
     return check(subject, run, filters).groups
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from conformance import tools
 from conformance.adapters import rtl
-from conformance.adapters.rtl import subject, tools
+from conformance.adapters.rtl import subject
 from conformance.adapters.rtl.build import ROOM, build
 from conformance.adapters.rtl.fields import from_records, interface, to_records
 from conformance.adapters.rtl.simulate import Simulation, simulate

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 from conformance import waivers
 from conformance.adapter import Capabilities, Operation
-from conformance.diagnose import Hypothesis
 from conformance.judges import Case, Side
 from conformance.runner import Run
 from conformance.verdict import Cluster, Group
+from conformance.why.diagnose import Hypothesis
 from mxemu.cli import cli
 from mxemu.errors import MxemuError
 from mxemu.profile import OCP

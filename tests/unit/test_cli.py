@@ -327,6 +327,7 @@ MX-6.2-SUM  DEF, section 6.2: General dot product sums over blocks
                    result-overflow   Results beyond the largest number
                    midway-overflow   Partial sum beyond the range
                    carried-distance  C far above or below the products
+  fix              mxemu rule NOTE, for the note that comes closest
 """,
     "rule log_nearest": """\
 LOG_NEAREST  scale rule: amax / max, closest in the logarithm; MLX
@@ -431,7 +432,7 @@ def test_whole_outputs(words: str) -> None:
             "Missing option '--b'.",
             "mxemu explain dot --help",
         ),
-        ("explain mxr1:9k2", "mxr1:... is reserved for replaying a case, in a later version", ""),
+        ("explain mxr1:9k2", "mxr1:9k2... was cut off or changed: its end is missing", ""),
         (
             "explain quantize MXFP4",
             "Missing argument 'VALUES...'.",

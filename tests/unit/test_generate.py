@@ -305,7 +305,7 @@ def test_links_between_pages_lead_somewhere() -> None:
         text = pages[goal] if goal in pages else (ROOT / goal).read_text(encoding="utf-8")
         headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
         assert not anchor or anchor in {
-            re.sub(r"[^a-z0-9 -]", "", text.lower()) for text in headings
+            re.sub(r"[^a-z0-9 _-]", "", text.lower()) for text in headings
         }, (path, anchor)
 
 

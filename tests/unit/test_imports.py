@@ -46,7 +46,7 @@ EARLY = {
 LATE = {
     "array": EARLY["array"] | {"pandas"},
     "cli": {"click", "rich", "conformance", "tomli_w"},
-    "conformance": EARLY["conformance"] | {"jinja2", "pyarrow"},
+    "conformance": EARLY["conformance"] | {"jinja2", "pyarrow", "distributed"},
     "testing": EARLY["testing"],
 }
 # Exact integer functions of math; all others give floats.

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.adapters.rtl import tools
+from conformance import tools
 from conformance.adapters.rtl.harness import bench, harness, program
 from conformance.adapters.rtl.portmap import COMBINATIONAL, OperationMap, PortMap
-from conformance.adapters.rtl.tools import Tool
+from conformance.tools import Tool
 from mxemu.errors import BadFile, MxemuError
 
 ROOM = 1 << 15

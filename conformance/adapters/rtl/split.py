@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from conformance import tools
 from conformance.adapter import function_of
-from conformance.adapters.rtl import tools
 from conformance.adapters.rtl.build import build
 from conformance.adapters.rtl.fields import hex_words, size
 from conformance.adapters.rtl.harness import bench, harness, render

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from conformance import tools
 from conformance.adapters.fault import Fault
-from conformance.adapters.rtl import tools
 from conformance.adapters.rtl.build import Built, build, cache_folder
 from conformance.adapters.rtl.fields import carrier_of, from_records, size, to_records
 from conformance.adapters.rtl.portmap import OperationMap, PortMap

