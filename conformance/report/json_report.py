@@ -11,7 +11,7 @@ from conformance.adapter import accumulation_record
 from conformance.known import Comparison
 from conformance.report.content import Content
 from conformance.report.findings import Finding
-from conformance.report.words import why
+from conformance.report.words import rule_of, why
 from conformance.runner import Run
 from conformance.verdict import Cluster, Group
 from conformance.why.diagnose import Hypothesis
@@ -141,7 +141,6 @@ def group_record(group: Group) -> dict[str, Any]:
 def finding_record(finding: Finding) -> dict[str, Any]:
     """One finding as plain data; the texts are those of the report for a terminal."""
     cause = finding.cause
-    mistake = cause is not None and cause.kind == "mistake"
     return {
         "verdict": finding.verdict,
         "operation": finding.operation,
@@ -155,7 +154,7 @@ def finding_record(finding: Finding) -> dict[str, Any]:
         "silent": finding.silent,
         "since": finding.since,
         "case": None if finding.cluster is None else _case(finding.cluster),
-        "rule": cause.name if cause is not None and mistake else "",
+        "rule": rule_of(cause),
         "log": finding.log,
     }
 

@@ -25,7 +25,7 @@ from conformance.report.words import (
     known_lines,
     meaning,
     paragraph,
-    rule_command,
+    rule_of,
     subject_name,
     tally,
     title,
@@ -165,11 +165,13 @@ def _groups(finding: Finding, content: Content) -> list[tuple[str, str, str, int
 
 def _commands(finding: Finding) -> list[str]:
     """What to type to see the mistake and the case; whole, however long, where there is no token for it."""
-    found = [rule_command(finding.cause).removesuffix("; ")]
+    rule = rule_of(finding.cause)
+    found = [f"mxemu rule {rule}"] if rule else []
     if finding.cluster is not None:
         cluster = finding.cluster
-        found.append(derivation(finding) if cluster.token else cluster.first.explain)
-    return [command for command in found if command]
+        shown = derivation(finding) if cluster.token else cluster.first.explain
+        found += [shown] if shown else []
+    return found
 
 
 def _pictures(finding: Finding) -> Iterator[Picture]:

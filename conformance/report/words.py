@@ -75,8 +75,8 @@ def paragraph(finding: Finding) -> Iterator[str]:
         if remark := without(finding.cluster):
             yield f"      {remark}"
         yield f"      {decided_by(case.clause, case.note)}"
-        rule = rule_command(finding.cause)
-        yield f"      see: {rule}{derivation(finding)}"
+        rule = rule_of(finding.cause)
+        yield f"      see: {f'mxemu rule {rule}; ' if rule else ''}{derivation(finding)}"
     for line in finding.log.splitlines():
         yield f"      | {line[:160]}"
 
@@ -92,11 +92,13 @@ def rules(finding: Finding) -> list[str]:
 _RULES = 2
 
 
-def rule_command(cause: Hypothesis | None) -> str:
-    """The command that says what a known mistake is."""
-    if cause is not None and cause.kind in ("layout", "combined") and cause.note in NOTES:
-        return f"mxemu rule {cause.note}; "
-    return f"mxemu rule {cause.name}; " if cause is not None and cause.kind == "mistake" else ""
+def rule_of(cause: Hypothesis | None) -> str:
+    """What `mxemu rule` explains of a cause: the mistake, or its note; empty for a convention."""
+    if cause is None:
+        return ""
+    if cause.kind in ("layout", "combined") and cause.note in NOTES:
+        return cause.note
+    return cause.name if cause.kind == "mistake" else ""
 
 
 def without(cluster: Cluster) -> str:
