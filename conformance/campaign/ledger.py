@@ -9,9 +9,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shlex
+import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,7 +26,7 @@ from conformance.adapter import accumulation_record
 from conformance.campaign.chunk import Result
 from conformance.campaign.plan import Plan
 from conformance.runner import Filters, Run
-from conformance.target import parse_target
+from conformance.target import parse_target, system_folder
 from mxemu import __version__
 from mxemu.errors import MxemuError
 from mxemu.profile import spell
@@ -46,15 +51,37 @@ class Progress(NamedTuple):
     cases: int
 
 
-def identity(run: Run, filters: Filters, plan: Plan, random: int, seed: int) -> dict[str, Any]:
-    """All that the results of a campaign depend on."""
+def identity(
+    run: Run,
+    filters: Filters,
+    plan: Plan,
+    random: int,
+    seed: int,
+    timeout: float | None = None,
+    memory: int | None = None,
+) -> dict[str, Any]:
+    """All that the results of a campaign depend on.
+
+    Parameters
+    ----------
+    run : Run
+    filters : Filters
+    plan : Plan
+    random : int
+        Random cases for each group.
+    seed : int
+    timeout : float, optional
+        Seconds for one call.
+    memory : int, optional
+        Bytes that the subject may take, if a limit was asked for.
+    """
     asked = run.asked_accumulation
     about = run.capabilities
     return {
         "mxemu": __version__,
         "numpy": np.__version__,
         "target": run.target,
-        "file": _digest(run.target),
+        "file": _digests(run.target),
         "subject": f"{about.name} {about.version}",
         "capabilities": _hash(json.dumps(about.record(), sort_keys=True, default=str)),
         "level": run.level,
@@ -66,15 +93,77 @@ def identity(run: Run, filters: Filters, plan: Plan, random: int, seed: int) -> 
         "format": list(filters.formats),
         "carrier": list(filters.carriers),
         "chunks": len(plan.chunks),
+        # With other limits, calls that hung or took too much memory may come to an end.
+        "timeout": None if timeout is None else f"{timeout:.12g} s",
+        "memory-limit": None if memory is None else f"{memory / 1e9:.12g} GB",
     }
 
 
-def _digest(target: str) -> str | None:
-    """A hash of the file that a subject comes from, if it comes from one."""
-    path = Path(parse_target(target).where)
-    with suppress(OSError):
-        return _hash(path.read_bytes())
-    return None
+def _digests(target: str) -> str | None:
+    """Names and hashes of the files that a subject comes from, None if it comes from none."""
+    hashes = ((name, _digest(path)) for name, path in _files(target))
+    return ", ".join(f"{name} {found}" for name, found in hashes if found) or None
+
+
+def _files(target: str) -> Iterator[tuple[str, Path]]:
+    """Names and paths of what a subject may come from; what these import or load in turn is not among them."""
+    kind, where, _, _ = parse_target(target)
+    match kind:
+        case "cmd":
+            yield from _words(shlex.split(where))
+        case "module":
+            yield where, Path(_origin(where) or "")
+        case "system":
+            yield where, system_folder(where) / "adapter.py"
+        case "file" | "lib" | "rtl":
+            yield Path(where).name, Path(where)
+
+
+def _words(words: list[str]) -> Iterator[tuple[str, Path]]:
+    """The program of a command, and each further word, which may be a file or an option with one: ``--table=FILE``."""
+    yield words[0], Path(shutil.which(words[0]) or "")
+    for word in words[1:]:
+        yield word, Path(word)
+        _, sign, value = word.partition("=")
+        if sign:
+            yield value, Path(value)
+
+
+def _origin(module: str) -> str | None:
+    """The file of a module, found without a run of the user's code: only a subject's own process imports it."""
+    places: list[str] | None = None
+    origin = None
+    for name in accumulate(module.split("."), "{}.{}".format):
+        if "." in name and places is None:
+            return None  # what it should be in is no package
+        spec = _spec(name, places)
+        if spec is None:
+            return None
+        within, origin = spec.submodule_search_locations, spec.origin
+        places = None if within is None else list(within)
+    return origin
+
+
+def _spec(name: str, places: list[str] | None) -> ModuleSpec | None:
+    """Where a module is: in a package with these places or, on the import path and last in the working directory."""
+    found = (finder.find_spec(name, places) for finder in sys.meta_path)
+    spec = next((one for one in found if one is not None), None)
+    if spec is None and places is None:
+        return PathFinder.find_spec(name, [str(Path.cwd())])
+    return spec
+
+
+def _digest(path: Path) -> str | None:
+    """A hash of a file, None if there is no such file."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except PermissionError:
+        return "unreadable"  # a program may be one that can be run only
+    except OSError:
+        return None  # a word of a command that is too long for a path
 
 
 def _hash(content: str | bytes) -> str:

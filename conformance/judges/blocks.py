@@ -73,7 +73,9 @@ class BlockJudge(Judge):
                 own = (epsilon, self.element.max.scaled(-23), MIN_NORMAL)
                 return tuple(dict.fromkeys((None, *own, *_of_presets(field_name))))
             case "scale_clamp":
-                return (None, *_of_presets(field_name))
+                largest = self.fmt.scale.max_code
+                fitting = (one for one in _of_presets(field_name) if one[1] <= largest)
+                return (None, *fitting)
         return super().choices(field_name)
 
     def forget(self) -> None:

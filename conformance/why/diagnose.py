@@ -31,6 +31,9 @@ from mxemu.profile import PRESETS, Profile, Rounding, word_of
 CLOSE = 0.95
 """Share of the wrong cases that a mistake must explain to be named although it does not explain all."""
 
+FALSE_ALARMS = 2
+"""Cases that pass although a mistake would fail them, for each wrong one that it explains: with more it has no name."""
+
 MOST_CHANGES = 3
 """Profiles that differ in more fields than this are not tried one by one; see `conformance.why.stages`."""
 
@@ -92,10 +95,26 @@ def _far(
     judge: Judge, observed: Array, base: Profile, field_names: Iterable[str], rows: Sequence[int]
 ) -> Iterator[Profile]:
     """Profiles that may lie further away: found choice by choice, and the named ones, whose values none could guess."""
-    named = (one for one in PRESETS.values() if one.rounding is not Rounding.STOCHASTIC)
-    for found in chain(staged(judge, observed, base, field_names, rows), named):
+    names = list(field_names)
+    for found in staged(judge, observed, base, names, rows):
         if found.changes(base):
             yield found
+            yield from _further(judge, observed, found, names, rows)
+    for found in PRESETS.values():
+        # A preset may end at a scale code that the format does not have.
+        fits = found.scale_clamp in (None, *judge.choices("scale_clamp"))
+        if fits and found.rounding is not Rounding.STOCHASTIC and found.changes(base):
+            yield found
+
+
+def _further(
+    judge: Judge, observed: Array, found: Profile, field_names: list[str], rows: Sequence[int]
+) -> Iterator[Profile]:
+    """Profiles beside one that leaves few cases wrong, such as those at the ends of the scale, which few rows show."""
+    rest = np.flatnonzero(judge.compare(observed, found)[0])
+    if 0 < len(rest) <= (1 - CLOSE) * len(judge.cases):
+        few = _spread(rest, judge.cases.theme, 24, 4)
+        yield from staged(judge, observed, found, field_names, [*few, *rows])
 
 
 def useful_changes(
@@ -305,7 +324,7 @@ def explain_mistake(
     from conformance.zoo import mistakes
 
     best: Hypothesis | None = None
-    best_score = 0
+    best_score = (0, 0)
     judged = (~judge.silent() | wrong) if answered is None else answered
     probes = np.array(probes_of(judge, wrong)[0])
     for mistake in mistakes(judge):
@@ -319,8 +338,11 @@ def explain_mistake(
         if hypothesis.complete:
             return hypothesis
         explained = int((same & wrong).sum())
-        if explained > best_score and explained >= CLOSE * wrong.sum():
-            best, best_score = hypothesis, explained
+        # What passes although the mistake would fail it speaks against it.
+        against = int((~same & judged & ~wrong).sum())
+        close = explained >= CLOSE * wrong.sum() and against <= FALSE_ALARMS * explained
+        if close and (explained, -against) > best_score:
+            best, best_score = hypothesis, (explained, -against)
     return best
 
 

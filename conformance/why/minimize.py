@@ -28,7 +28,7 @@ MOST_QUESTIONS = 40
 """Calls of the subject for one case; the same on every machine, so that reports are the same."""
 
 SECONDS = 20.0
-"""After which no more is asked: for subjects that take their time."""
+"""After which the case is left as it is: a report must not hang on how far the questions came."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,14 @@ class _Questions:
         self.end = time.monotonic() + SECONDS
 
     @property
+    def late(self) -> bool:
+        """Whether the subject takes too long for all questions."""
+        return time.monotonic() > self.end
+
+    @property
     def spent(self) -> bool:
         """Whether no more is to be asked, but for one case alone."""
-        return self.silent or self.asked >= MOST_QUESTIONS or time.monotonic() > self.end
+        return self.silent or self.asked >= MOST_QUESTIONS or self.late
 
     def failing(self, rows: Array) -> tuple[Array, Array] | None:
         """Which rows fail, and what came for all of them; None when no more is to be asked."""
@@ -130,7 +135,7 @@ def minimize(judge: Judge, index: int, clause: str, profile: Profile, ask: Ask) 
     Returns
     -------
     Smallest or None
-        None when the subject gives nothing for this case.
+        None when the subject gives nothing for this case, or takes too long for the questions.
 
     Notes
     -----
@@ -148,6 +153,8 @@ def minimize(judge: Judge, index: int, clause: str, profile: Profile, ask: Ask) 
         return Smallest(*best, alone=bool(found[0][0]), questions=1)
     smaller = _reduced(judge, best, questions)
     idle, together = _idle(judge, smaller.row, questions)
+    if questions.late:
+        return None
     last = questions.answer(smaller.row[None])
     if last is None or not last[0][0]:
         return Smallest(*best, questions=questions.asked)

@@ -27,7 +27,18 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "zero_sign",
         ),
     ),
-    ("scale rule", ("scale_rule", "scale_overflow", "scale_cast", "scale_zero", "scale_negative")),
+    (
+        "scale rule",
+        (
+            "scale_rule",
+            "amax_floor",
+            "scale_clamp",
+            "scale_overflow",
+            "scale_cast",
+            "scale_zero",
+            "scale_negative",
+        ),
+    ),
     ("element rounding", ("rounding", "element_subnormals", "int_minimum")),
     ("overflow", ("overflow",)),
 )

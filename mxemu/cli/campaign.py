@@ -179,7 +179,7 @@ def run_campaign(subject: Worker | InProcess, run: Run, asked: Asked) -> tuple[R
 
     random, seed = asked.options["fuzz"] or 0, asked.options["seed"]
     plan = make_plan(run, asked.filters, random, seed)
-    about = identity(run, asked.filters, plan, random, seed)
+    about = identity(run, asked.filters, plan, random, seed, asked.timeout, asked.memory)
     with closing(Ledger(asked.options["ledger"], about, plan)) as ledger:
         try:
             with closing(_crew(subject, run, asked)) as crew, Bar(plan, ledger) as bar:

@@ -581,3 +581,27 @@ def test_the_command_exits_as_its_table_says(arguments: tuple[str, ...]) -> None
 def test_hypotheses_know_whether_they_explain_everything() -> None:
     assert Hypothesis("a", "profile", 3, 3).complete
     assert not Hypothesis("a", "mistake", 2, 3).complete
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rounding": "toward-negative", "scale_rule": "EVEN", "scale_clamp": (0, 252)},
+        {"rounding": "toward-zero", "amax_floor": "0x1p-23"},
+    ],
+)
+def test_a_choice_that_few_cases_show_is_found_among_others(changes: dict[str, Any]) -> None:
+    """The ends of the scale are seldom among the cases that are looked at first."""
+    own = from_mapping(changes)
+    subject = offer(lambda *given: TRUE.quantize(*given[:2], own), "quantize", ["MXFP4_E2M1"])
+    group = checked(subject).groups[0]
+    assert group.verdict == "free"
+    assert all(field in group.hypotheses[0].name for field in changes)
+
+
+def test_a_clamp_that_a_scale_format_does_not_have_is_not_tried() -> None:
+    def quantize(values: Any, block_format: str, profile: Profile) -> Any:
+        scales, codes = TRUE.quantize(values, block_format, profile)
+        return scales ^ 1, codes
+
+    assert checked(offer(quantize, "quantize", ["NVFP4"])).groups[0].verdict == "FAIL"
