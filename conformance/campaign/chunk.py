@@ -34,8 +34,10 @@ from conformance.judges import (
 )
 from conformance.runner import Answers, Request, ask, culprit, judge_with
 from conformance.verdict import broken_promises, lawful
+from conformance.why.diagnose import Hypothesis
 from conformance.worker import InProcess, Outcome, Worker
 from mxemu.accumulation import EXACT
+from mxemu.accumulations import ACCUMULATIONS
 from mxemu.errors import MxemuError
 from mxemu.formats import BINARY32, carrier, element
 from mxemu.profile import OCP, Profile
@@ -130,6 +132,8 @@ def do(subject: Worker | InProcess, chunk: Chunk) -> Result:
     """
     if chunk.seeks:
         return _culprit(subject, chunk)
+    if chunk.under is not None:
+        return _again(subject, chunk, chunk.under)
     if chunk.kind == "inputs":
         return _sweep(subject, chunk)
     judge = chunk.judge()
@@ -145,13 +149,11 @@ def do(subject: Worker | InProcess, chunk: Chunk) -> Result:
 
 def _sweep(subject: Worker | InProcess, chunk: Chunk) -> Result:
     """A run of inputs in order. Where all is as expected no array of the expected codes is made."""
-    request, profile = chunk.request, chunk.request.terms.profile
-    inputs = np.arange(chunk.first, chunk.first + chunk.count, dtype=BITS_DTYPES[request.carrier])
-    values = as_values(inputs, request.carrier)
-    outcome = subject.call("encode", (values,), (request.format, profile))
+    request = chunk.request
+    outcome = _encoded(subject, chunk)
     if outcome.kind not in ("ok", "raised"):
         return lost(chunk, outcome)
-    if _as_expected(outcome, chunk):
+    if _as_expected(outcome, chunk, request.terms.profile):
         beside = inputs_beside(request, chunk.first, chunk.count) if _beside(request) else 0
         return Result({**dict.fromkeys(COUNTED, 0), "total": chunk.count, "beside_ocp": beside})
     judge = chunk.judge()
@@ -165,6 +167,14 @@ def _sweep(subject: Worker | InProcess, chunk: Chunk) -> Result:
     if answers.failed is not None:
         return lost(chunk, answers.failed)
     return summary(judge, answers, chunk)
+
+
+def _encoded(subject: Worker | InProcess, chunk: Chunk) -> Outcome:
+    """What the subject gives for a run of inputs."""
+    request = chunk.request
+    inputs = np.arange(chunk.first, chunk.first + chunk.count, dtype=BITS_DTYPES[request.carrier])
+    values = as_values(inputs, request.carrier)
+    return subject.call("encode", (values,), (request.format, request.terms.profile))
 
 
 def _beside(request: Request) -> bool:
@@ -193,7 +203,7 @@ def _spans_beside(request: Request) -> tuple[Array, Array]:
     return edges, judge.compare(judge.expected(profile), OCP)[0]
 
 
-def _as_expected(outcome: Outcome, chunk: Chunk) -> bool:
+def _as_expected(outcome: Outcome, chunk: Chunk, profile: Profile) -> bool:
     """Whether an answer is exactly the expected codes, compared in the dtype in which it came."""
     if outcome.kind != "ok" or len(outcome.arrays) != 1:
         return False
@@ -202,7 +212,7 @@ def _as_expected(outcome: Outcome, chunk: Chunk) -> bool:
     return (
         codes.shape == (chunk.count,)
         and codes.dtype.kind == "u"
-        and equals_runs(codes, chunk.first, fmt, numbers, request.terms.profile)
+        and equals_runs(codes, chunk.first, fmt, numbers, profile)
     )
 
 
@@ -303,6 +313,52 @@ def _dequantized(judge: DequantizeJudge, profile: Profile) -> Array:
     codes = rows[:, None, 1:].astype(code_dtype(fmt.element.width))
     scales = rows[:, :1].astype(code_dtype(fmt.scale.width))
     return as_bits(mxemu.dequantize(mxemu.Blocks(codes, scales, fmt, profile)), "binary32")
+
+
+def _again(subject: Worker | InProcess, chunk: Chunk, cause: Hypothesis) -> Result:
+    """Ask once more: counted as wrong, and kept, is what a legal cause does not explain."""
+    if chunk.kind == "inputs" and cause.profile is not None:
+        outcome = _encoded(subject, chunk)
+        if _as_expected(outcome, chunk, cause.profile):
+            return Result({**dict.fromkeys(COUNTED, 0), "total": chunk.count})
+    judge = chunk.judge()
+    answers = ask(subject, chunk.request, judge)
+    if answers.failed is not None:
+        return lost(chunk, answers.failed)
+    left = unexplained(judge, answers, chunk.request, cause)
+    some = _some(judge, np.flatnonzero(left), KEPT.get(chunk.request.operation, FEW))
+    return Result(
+        {**dict.fromkeys(COUNTED, 0), "total": len(left), "wrong": int(left.sum())},
+        notes=judge.cases.notes,
+        inputs=judge.cases.inputs[some],
+        theme=judge.cases.theme[some],
+        observed=answers.observed[some],
+        raised=answers.raised[some],
+    )
+
+
+def unexplained(judge: Judge, answers: Answers, request: Request, cause: Hypothesis) -> Array:
+    """The cases that speak against a legal cause, whether they differ from what was asked for or not.
+
+    Parameters
+    ----------
+    judge : Judge
+    answers : Answers
+    request : Request
+    cause : Hypothesis
+        A profile, an accumulation, or a scale rule of its own.
+    """
+    observed, base = answers.observed, request.terms.profile
+    if isinstance(judge, ProductJudge):
+        return judge.differ(observed, judge.expected(ACCUMULATIONS[cause.name])) & ~answers.raised
+    wrong = compared(judge, observed, base)[0] & ~answers.raised
+    if cause.profile is not None:
+        differs, silent = compared(judge, observed, cause.profile)
+        return np.asarray((differs | (silent & wrong)) & ~answers.raised)
+    assert isinstance(judge, QuantizeJudge)
+    for index in np.flatnonzero(wrong):
+        wrong[index] = not judge.fits_its_scale(int(index), observed, base)
+    return wrong
 
 
 def _kept(judge: Judge, masks: list[Array], chunk: Chunk) -> Array:

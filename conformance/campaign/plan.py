@@ -14,6 +14,7 @@ from conformance.campaign.draws import draw
 from conformance.cases import Cases
 from conformance.judges import Judge
 from conformance.runner import Filters, Request, Run, judge_of, judge_with, requests, sweeps
+from conformance.why.diagnose import Hypothesis
 from mxemu.formats import carrier
 
 SWEEP = 1 << 22
@@ -48,6 +49,8 @@ class Chunk:
         Of random cases.
     seeks : bool
         Whether this is a search for the case of such a chunk that the subject dies of.
+    under : Hypothesis, optional
+        Whether this asks once more, for what a legal cause that was found on kept cases leaves unexplained.
     """
 
     number: int
@@ -60,6 +63,7 @@ class Chunk:
     count: int = 0
     seed: int = 0
     seeks: bool = False
+    under: Hypothesis | None = None
 
     def judge(self) -> Judge:
         """The judge of its cases."""
@@ -76,7 +80,9 @@ class Chunk:
 def generator(chunk: Chunk) -> np.random.Generator:
     """The random numbers of a chunk: Philox with seed and index as its key, and the group in its counter."""
     group = zlib.crc32("/".join(chunk.request.key).encode())
-    philox = np.random.Philox(key=[chunk.seed, chunk.index], counter=[0, 0, 0, group])
+    # As a list, seeds from 2^63 on would become floats, and many of them the same one.
+    key = np.array([chunk.seed, chunk.index], dtype=np.uint64)
+    philox = np.random.Philox(key=key, counter=[0, 0, 0, group])
     return np.random.Generator(philox)
 
 
@@ -100,6 +106,11 @@ class Plan:
     def culprit(self, chunk: Chunk) -> Chunk:
         """The search for the case that a chunk died of; each group has at most one, with a number of its own."""
         return replace(chunk, seeks=True, number=len(self.chunks) + chunk.group)
+
+    def again(self, chunk: Chunk, under: Hypothesis, turn: int) -> Chunk:
+        """A chunk that is asked once more, with a number of its own in each turn."""
+        before = self.groups + (1 + turn) * len(self.chunks)
+        return replace(chunk, under=under, number=before + chunk.number)
 
 
 def make_plan(run: Run, filters: Filters, random: int = 0, seed: int = 0) -> Plan:
