@@ -266,6 +266,7 @@ class GroupItem(pytest.Item):
         reason = suite.expected.reason(suite.run, group) if suite.expected is not None else ""
         if failing and reason:
             self.add_report_section("call", "mxemu", text)
+            # The user's own list of known deviations says so; the item at the end fails for each stale entry.
             pytest.xfail(f"known: {reason}")
         if failing or (group.verdict == "unsupported" and suite.expected and not reason):
             raise GroupFailure(text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from conformance.arrays import Array, as_bits, as_values, is_nan_bits, wide_values
-from conformance.zoo.reference import Reference, to_bfloat16
-from mxemu.formats import BINARY32, BINARY64, ElementFormat, FloatFormat
+from conformance.arrays import Array, as_bits, is_nan_bits, wide_values
+from conformance.zoo.elements import RoundedFirst
+from conformance.zoo.reference import Reference
+from mxemu.formats import BFLOAT16, BINARY32, BINARY64, ElementFormat, FloatFormat
 from mxemu.profile import Profile
 
 
@@ -27,7 +28,7 @@ class ShortMask(Reference):
         return super().encode_bits(seen.astype(bits.dtype), fmt, carrier, profile)
 
 
-class ByWayOfBfloat16(Reference):
+class ByWayOfBfloat16(RoundedFirst):
     """Rounds to bfloat16 first, so that what lies just above a power of two is not rounded up from there."""
 
     name = "scale-cast-by-way-of-bfloat16"
@@ -35,15 +36,10 @@ class ByWayOfBfloat16(Reference):
     operations = ("scale-cast",)
     carriers = ("binary32",)
     profile = "ocp,scale_cast=toward-positive"
-
-    def encode_bits(
-        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
-    ) -> Array:
-        narrow = (to_bfloat16(bits) << np.uint64(16)).astype(bits.dtype)
-        return super().encode_bits(narrow, fmt, carrier, profile)
+    via = BFLOAT16
 
 
-class ByWayOfBinary32(Reference):
+class ByWayOfBinary32(RoundedFirst):
     """Rounds binary64 to binary32 first, so that what lies just above a power of two is not rounded up from there."""
 
     name = "scale-cast-by-way-of-binary32"
@@ -51,13 +47,7 @@ class ByWayOfBinary32(Reference):
     operations = ("scale-cast",)
     carriers = ("binary64",)
     profile = "ocp,scale_cast=toward-positive"
-
-    def encode_bits(
-        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
-    ) -> Array:
-        with np.errstate(all="ignore"):
-            narrow = as_values(bits, carrier.name).astype(np.float32)
-        return super().encode_bits(as_bits(narrow, "binary32"), fmt, BINARY32, profile)
+    via = BINARY32
 
 
 class NegativeNanAsNegative(Reference):

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from conformance.arrays import Array, as_bits, as_values, encode_by_runs, is_nan_bits
-from conformance.zoo.reference import Reference, to_bfloat16
+from conformance.arrays import Array, as_values, encode_by_runs, is_nan_bits
+from conformance.zoo.reference import Reference, rounded_bits
 from mxemu.block import value_bits
 from mxemu.formats import (
     BFLOAT16,
@@ -20,56 +20,49 @@ from mxemu.formats import (
 from mxemu.profile import Overflow, Profile, Rounding
 
 
-class DoubleRoundingBinary32(Reference):
+class RoundedFirst(Reference):
+    """Rounds what comes in its carriers to a narrower format before anything else."""
+
+    via: ClassVar[FloatFormat]
+
+    def encode_bits(
+        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
+    ) -> Array:
+        if carrier.name not in self.carriers:
+            return super().encode_bits(bits, fmt, carrier, profile)
+        with np.errstate(all="ignore"):
+            narrow = rounded_bits(as_values(bits, carrier.name), self.via)
+        return super().encode_bits(narrow, fmt, self.via, profile)
+
+
+class DoubleRoundingBinary32(RoundedFirst):
     """Rounds binary64 to binary32 first."""
 
     name = "double-rounding-binary32"
     note = "double-rounding"
     operations = ("encode",)
-    carriers: ClassVar[tuple[str, ...]] = ("binary64",)
-
-    def encode_bits(
-        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
-    ) -> Array:
-        if carrier.width <= 32:
-            return super().encode_bits(bits, fmt, carrier, profile)
-        with np.errstate(all="ignore"):
-            narrow = as_values(bits, carrier.name).astype(np.float32)
-        return super().encode_bits(as_bits(narrow, "binary32"), fmt, BINARY32, profile)
+    carriers = ("binary64",)
+    via = BINARY32
 
 
-class DoubleRoundingBinary16(Reference):
+class DoubleRoundingBinary16(RoundedFirst):
     """Rounds to binary16 first, which also overflows there."""
 
     name = "double-rounding-binary16"
     note = "double-rounding"
     operations = ("encode",)
     carriers = ("binary32", "binary64")
-
-    def encode_bits(
-        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
-    ) -> Array:
-        if carrier.width <= 16:
-            return super().encode_bits(bits, fmt, carrier, profile)
-        with np.errstate(all="ignore"):
-            narrow = as_values(bits, carrier.name).astype(np.float16)
-        return super().encode_bits(as_bits(narrow, "binary16"), fmt, BINARY16, profile)
+    via = BINARY16
 
 
-class DoubleRoundingBfloat16(Reference):
+class DoubleRoundingBfloat16(RoundedFirst):
     """Rounds binary32 to bfloat16 first."""
 
     name = "double-rounding-bfloat16"
     note = "double-rounding"
     operations = ("encode",)
     carriers = ("binary32",)
-
-    def encode_bits(
-        self, bits: Array, fmt: ElementFormat, carrier: FloatFormat, profile: Profile
-    ) -> Array:
-        if carrier.width != 32:
-            return super().encode_bits(bits, fmt, carrier, profile)
-        return super().encode_bits(to_bfloat16(bits).astype(np.uint16), fmt, BFLOAT16, profile)
+    via = BFLOAT16
 
 
 class HalfUp(Reference):

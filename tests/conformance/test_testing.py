@@ -352,7 +352,7 @@ def test_every_block_format_has_blocks_and_numbers_that_are_hard_to_quantize(
     if fmt.scale.mantissa_bits:
         return  # divided by a scale that is no power of two, a tie is none
     away = mxemu.quantize(x, fmt, profile=mxemu.profile.OCP.replace(rounding="ties-to-away"))
-    assert (away.codes != right).any(axis=(1, 2)).any()
+    assert (away.codes != right).any(axis=(1, 2)).sum() > 5
 
 
 @pytest.mark.parametrize("wrong", ["float-log2-binary32", "max-without-abs", "scale-wraps"])

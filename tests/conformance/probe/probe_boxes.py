@@ -30,7 +30,7 @@ from mxemu.accumulation import (
 from mxemu.accumulations import from_mapping, to_mapping
 from mxemu.formats import BINARY16, BINARY32, BlockFormat, ElementFormat, find
 
-FRESH = 8_000
+FRESH = 20_000
 # Questions, and CPU seconds: wall-clock time would hang on what else the machine does.
 QUERIES, SECONDS = 5_000, 30.0
 _PART = 4_000
