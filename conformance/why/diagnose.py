@@ -124,21 +124,17 @@ def useful_changes(
     before = [judge.expectation(index, base) for index in probes]
     useful: dict[str, list[object]] = {}
     for field_name in field_names:
-        for choice in _others(judge, base, field_name):
+        for choice in others(base, field_name, judge.choices(field_name)):
             changed = base.replace(**{field_name: choice})
             if [judge.expectation(index, changed) for index in probes] != before:
                 useful.setdefault(field_name, []).append(choice)
     return useful
 
 
-def _others(judge: Judge, base: Profile, field_name: str) -> list[object]:
-    """The other values of a field; STOCHASTIC has no expectation to compare with."""
+def others(base: Profile, field_name: str, choices: Iterable[object]) -> list[object]:
+    """The choices for a field that a profile does not make; STOCHASTIC has no expectation to compare with."""
     current = getattr(base, field_name)
-    return [
-        choice
-        for choice in judge.choices(field_name)
-        if choice != current and choice is not Rounding.STOCHASTIC
-    ]
+    return [one for one in choices if one != current and one is not Rounding.STOCHASTIC]
 
 
 def name_of(profile: Profile, base: Profile) -> str:

@@ -16,11 +16,11 @@ from conformance.cases import Cases
 from conformance.report.locked import found_profile
 from conformance.runner import Filters, Request, Run, check, check_one
 from conformance.verdict import Group
-from conformance.why.diagnose import Hypothesis
+from conformance.why.diagnose import Hypothesis, others
 from conformance.why.diagnose import name_of as departures
 from conformance.why.separate import Separator
 from conformance.worker import InProcess, Worker
-from mxemu.profile import FIELDS, OCP, Profile, Rounding, alternatives, plain
+from mxemu.profile import FIELDS, OCP, Profile, alternatives, plain
 
 _ROUNDS = 6
 
@@ -184,7 +184,8 @@ def _doubt(subject: Worker | InProcess, found: Fingerprint) -> Profile | None:
     ]
     for name in FIELDS:
         alike, same = [], []
-        for choice in _others(found.profile, name):
+        choices = others(found.profile, name, alternatives(name))
+        for choice in choices:
             other = found.profile.replace(**{name: choice})
             told = _Doubt(subject, found, other)
             for one in doubts:
@@ -196,7 +197,7 @@ def _doubt(subject: Worker | InProcess, found: Fingerprint) -> Profile | None:
                 alike.append(plain(choice))
                 same += [plain(choice)] if told.certain else []
         matters = any(name in (*one.judge.fields, *one.judge.open_fields) for one in doubts)
-        if matters and alike and len(alike) < len(_others(found.profile, name)):
+        if matters and alike and len(alike) < len(choices):
             found.alike[name] = tuple(alike)
             if same:
                 found.same[name] = tuple(same)
@@ -213,12 +214,6 @@ def _layout(group: Group) -> str:
     """The layout that explains all of a group besides the profile; empty if there is none."""
     first = next(iter(group.hypotheses), None)
     return first.text if first is not None and first.kind == "layout" and first.complete else ""
-
-
-def _others(profile: Profile, name: str) -> list[object]:
-    """The other values of a field; STOCHASTIC has no expectation to compare with."""
-    own = getattr(profile, name)
-    return [one for one in alternatives(name) if one != own and one is not Rounding.STOCHASTIC]
 
 
 def _agrees(own: Group, group: Group) -> bool:
