@@ -72,8 +72,8 @@ class Fingerprint:
         yield f"explains       {agree:,} of {cases:,} cases in {len(judged)} groups"
         if self.asked:
             yield f"asked further  {self.asked:,} inputs on which other choices would differ"
-        for name, others in self.alike.items():
-            open_ones = [one for one in others if one not in self.same.get(name, ())]
+        for name, alike in self.alike.items():
+            open_ones = [one for one in alike if one not in self.same.get(name, ())]
             own = plain(getattr(self.profile, name))
             if name in self.same:
                 yield f"equivalent     {name}: {', '.join([own, *self.same[name]])}"
